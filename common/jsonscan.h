@@ -1,0 +1,25 @@
+#ifndef COMMON_JSONSCAN_H
+#define COMMON_JSONSCAN_H
+
+#include <stddef.h>
+
+#include "common/attr.h"
+
+/* Strict check of one JSON text without any allocation, so that the runner may
+ * use it too and json-c never sees what it would take wrongly (traps 5.1):
+ * RFC 8259 grammar, RFC 3629 UTF-8, no NUL in any form, no lone surrogate, no
+ * duplicate key, integers within +-2^53, finite doubles, bounded depth and keys. */
+
+#define JSONSCAN_DEPTH 16
+#define JSONSCAN_KEYS 1024
+
+struct jsonscan_error {
+    const char *why; /* static text, "duplicate key" */
+    size_t at;       /* byte offset */
+};
+
+/* Returns 0 when text is one well-formed JSON value and nothing but white space
+ * around it; else -1 with *err filled. */
+int jsonscan(const char *text, size_t len, struct jsonscan_error *err) MUST_CHECK;
+
+#endif

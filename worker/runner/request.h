@@ -1,0 +1,52 @@
+#ifndef WORKER_REQUEST_H
+#define WORKER_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/attr.h"
+
+/* What the bridge asks the spawner to run: one SEQPACKET datagram, a fixed head and NUL-terminated
+ * strings.  No JSON, so that the one program that forks parses almost nothing. */
+
+#define REQUEST_MAX (200u * 1024u)
+
+struct request {
+    const char *dir;     /* name of the attempt's directory below the spool */
+    const char *cwd;     /* absolute, or NULL = "work" below that directory (made by the bridge) */
+    char **argv;         /* argv[0] is an absolute path; NULL-terminated */
+    char **envp;         /* the whole environment; NULL-terminated */
+    int64_t deadline_ms; /* 0 = none */
+    int64_t idle_ms;     /* 0 = none */
+    int64_t grace_ms;
+    int64_t lease_ms;      /* 0 = not enforced (task not repeatable) */
+    uint64_t output_bytes; /* limit of kept output */
+    int32_t stop_signal;   /* first signal of a cancel */
+    bool stop_group;       /* to the program's process group, or to its leader only */
+};
+
+/* Pack into out (REQUEST_MAX bytes).  Returns the length, or 0 with errno = E2BIG. */
+size_t request_pack(const struct request *r, void *out);
+
+/* Unpack in place: the strings point into data; argv and envp are stored in slots
+ * (n pointers, room for both and their NULLs).  -1 with errno EBADMSG on anything that does not add up
+ * exactly. */
+int request_unpack(void *data, size_t len, struct request *r, char **slots, size_t n) MUST_CHECK;
+
+/* The spawner's answer. */
+struct request_answer {
+    char dir[96];
+    int32_t error; /* 0 = a runner has the journal; else errno: nothing was started */
+};
+
+/* Control of a running runner: lines written to the FIFO "ctl" in the attempt's directory.
+ *   "stop <cause> <grace_ms>\n"  cause: cancelled | superseded
+ *   "lease <ms from now>\n"
+ * ENXIO when opening it for writing = no runner. */
+#define REQUEST_CTL "ctl"
+#define REQUEST_SOCKET "emit" /* the HLER_SOCKET of the program */
+#define REQUEST_OUTPUTS "outputs"
+#define REQUEST_WORK "work"
+
+#endif
