@@ -1,0 +1,94 @@
+#ifndef PROTO_EVENT_H
+#define PROTO_EVENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+#include "common/clock.h"
+#include "proto/fault.h"
+#include "proto/ident.h"
+
+/* Events (protocol section 6): CloudEvents 1.0, structured mode. */
+
+#define EVENT_CONTENT_TYPE "application/cloudevents+json; charset=utf-8"
+#define EVENT_ID_SIZE 96 /* "<attempt name>.<seq or kind>", "<session>.<type>.<number>" */
+
+enum event_kind {
+    EVENT_STARTED, /* attempt.*, from the journal: numbered */
+    EVENT_OUTPUT,
+    EVENT_PROGRESS,
+    EVENT_RESULT,
+    EVENT_FINISHED,
+    EVENT_REFUSED, /* attempt.*, about it: no number */
+    EVENT_DECLINED,
+    EVENT_HELD,
+    EVENT_LOST,
+    EVENT_WORKER_STARTED, /* worker.* */
+    EVENT_WORKER_HEARTBEAT,
+    EVENT_WORKER_DRAINING,
+    EVENT_WORKER_STOPPED,
+    EVENT_WORKER_REJECTED,
+    EVENT_TICK, /* dispatcher.tick */
+    EVENT_KINDS
+};
+
+const char *event_class(enum event_kind kind); /* "attempt", "worker", "dispatcher" */
+const char *event_word(enum event_kind kind);  /* "started", "heartbeat", ... */
+const char *event_type(enum event_kind kind);  /* "aegir.hler.attempt.started.v1", ... */
+bool event_numbered(enum event_kind kind);     /* carries a seq */
+bool event_bulk(enum event_kind kind); /* output and progress: hler.output, not hler.state */
+
+/* --- writing ---
+ *
+ * event_open_*(), then exactly one JSON value (event_data.h), then event_close(). */
+
+/* What each event of one attempt repeats. */
+struct event_about {
+    const char *worker; /* id = broker user */
+    const char *operation, *requester;
+    const char *traceparent; /* NULL = none */
+    struct attempt_name name;
+};
+
+/* seq is used by numbered kinds only; wall_us = 0: now. */
+void event_open_attempt(struct buf *out, enum event_kind kind, const struct event_about *about,
+                        int64_t seq, int64_t wall_us);
+/* About the worker itself, or a dispatcher's tick (worker = "dispatcher"). */
+void event_open_worker(struct buf *out, enum event_kind kind, const char *worker,
+                       const char *session, int64_t number);
+void event_close(struct buf *out);
+
+/* The ids that event_open_* writes; returns out. */
+char *event_attempt_id(enum event_kind kind, const struct attempt_name *name, int64_t seq,
+                       char out[EVENT_ID_SIZE]);
+char *event_worker_id(enum event_kind kind, const char *session, int64_t number,
+                      char out[EVENT_ID_SIZE]);
+
+/* --- reading (dispatcher) --- */
+
+struct event {
+    struct json_object *root;
+    enum event_kind kind;
+    const char *id;
+    const char *worker;       /* last word of source */
+    const char *operation;    /* NULL for worker and dispatcher events */
+    struct attempt_name name; /* attempt events only; from the id */
+    int64_t seq;              /* numbered kinds only, else 0 */
+    const char *time;
+    struct json_object *data; /* an object, never NULL; its members are checked by kind */
+};
+
+/* user: the delivery's user_id (FAULT_NO_USER when NULL; FAULT_FOREIGN when it is
+ * not the source), routing_key: must agree with the body (FAULT_BAD_KEY).
+ * 0, or -1 with *fault filled and nothing to free. */
+struct event_delivery {
+    const char *user, *routing_key, *body;
+    size_t len;
+};
+int event_decode(const struct event_delivery *delivery, struct event *out,
+                 struct fault *fault) MUST_CHECK;
+void event_free(struct event *event);
+
+#endif
