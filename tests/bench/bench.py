@@ -1,0 +1,401 @@
+"""Measures Hlér beside a bare C floor and beside Celery in Aegir's shape, on the same private
+PostgreSQL and RabbitMQ, in turn (A B C A B C ...); prints medians [min-max] and ratios.
+
+bench.py [NAME ...] [--rounds N] [--json FILE]     NAME: operations latency lines memory
+"""
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+import psycopg2
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+BUILD = os.environ.get("BUILD", os.path.join(TOP, "build"))
+PYTHON = "/usr/bin/python3"              # Debian's, which has Debian's Celery
+TICK = os.sysconf("SC_CLK_TCK")
+OPERATIONS = 1000
+LINES = 200_000
+CELERY_LINES = 2000
+LATENCY_SAMPLES = 60
+IDLE_S = 5
+LINE = "line %06d: 0123456789 the quick brown fox jumps over the lazy dog 0123456789 abcdefghij"
+CATALOG = f"""
+types = (
+  {{ name = "bench.true"; version = 1; tasks = (
+      {{ name = "run"; executor = "command"; spec = {{ argv = [ "/bin/true" ]; }}; }} ); }},
+  {{ name = "bench.stamp"; version = 1;
+    fields = ( {{ name = "path"; type = "string"; required = true; }} );
+    tasks = ( {{ name = "run"; executor = "command"; spec = {{ argv = [ "{BUILD}/bench/stamp" ]; }}; }} ); }},
+  {{ name = "bench.lines"; version = 1;
+    fields = ( {{ name = "count"; type = "integer"; required = true; }} );
+    tasks = ( {{ name = "run"; executor = "command"; spec = {{ argv = [ "{HERE}/lines" ]; }}; }} ); }},
+  {{ name = "bench.sleep"; version = 1; tasks = (
+      {{ name = "run"; executor = "command"; spec = {{ argv = [ "/bin/sleep", "20" ]; }}; }} ); }}
+);
+"""
+PEER_SCHEMA = """
+DROP TABLE IF EXISTS ops, events;
+CREATE TABLE ops(id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, state smallint NOT NULL DEFAULT 0,
+  payload text NOT NULL, created_at timestamptz NOT NULL DEFAULT now(), claimed_at timestamptz, done_at timestamptz);
+CREATE INDEX ops_pending ON ops(id) WHERE state = 0;
+CREATE TABLE events(op_id bigint NOT NULL, seq int NOT NULL, kind smallint NOT NULL,
+  at timestamptz NOT NULL DEFAULT now(), body text, PRIMARY KEY(op_id, seq));
+"""
+
+
+def say(text):
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def percentile(values, q):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(q * len(values)))]
+
+
+def processes():
+    """{pid: (parent, command name, cpu seconds, reaped children's included)}"""
+    out = {}
+    for d in os.listdir("/proc"):
+        if d.isdigit():
+            try:
+                with open(f"/proc/{d}/stat", encoding="utf-8", errors="replace") as f:
+                    text = f.read()
+            except OSError:
+                continue
+            name, rest = text[text.index("(") + 1:text.rindex(")")], text[text.rindex(")") + 2:].split()
+            out[int(d)] = (int(rest[1]), name, sum(int(x) for x in rest[11:15]) / TICK)
+    return out
+
+
+def memory_kb(pid):
+    """(resident, private) KiB of one process."""
+    rss = private = 0
+    with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8") as f:
+        for line in f:
+            if line.startswith("Rss:"):
+                rss = int(line.split()[1])
+            if line.startswith(("Private_Clean:", "Private_Dirty:")):
+                private += int(line.split()[1])
+    return rss, private
+
+
+class Stack:
+    """deploy/stack in a directory of its own, and a database and vhost beside it for the peers."""
+
+    def __init__(self, workers=2, slots=16):
+        self.dir = tempfile.mkdtemp(prefix="hler-bench.")
+        os.rmdir(self.dir)
+        say(f"stack up: {workers} workers of {slots} slots, one dispatcher")
+        subprocess.run([f"{TOP}/deploy/stack", "up", self.dir, "--workers", str(workers), "--slots", str(slots),
+                        "--bin", BUILD, "--set", f"worker.commands=[\"/bin\",\"/usr/bin\",\"{HERE}\",\"{BUILD}/bench\"]"],
+                       check=True, stdout=subprocess.DEVNULL)
+        with open(f"{self.dir}/env", encoding="utf-8") as f:
+            self.env = dict(re.findall(r"^(\w+)='(.*)'$", f.read(), re.M))
+        self.environ = dict(os.environ, **self.env)
+        self.prepare_types()
+        self.prepare_peers()
+
+    def prepare_types(self):
+        path = f"{self.dir}/bench.cfg"
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(CATALOG)
+        subprocess.run([f"{BUILD}/bin/hler", "catalog", "apply", path], check=True, env=self.environ,
+                       stdout=subprocess.DEVNULL)
+
+    def prepare_peers(self):
+        self.admin = psycopg2.connect(self.env["HLER_MIGRATE_DSN"])
+        self.admin.autocommit = True
+        self.admin.cursor().execute("CREATE DATABASE bench")
+        self.peer_dsn = self.env["HLER_MIGRATE_DSN"] + " dbname=bench"
+        self.manage("PUT", "vhosts/bench", {})
+        self.manage("PUT", "users/bench", {"password": "bench", "tags": ""})
+        self.manage("PUT", "permissions/bench/bench", {"configure": ".*", "write": ".*", "read": ".*"})
+        self.port = re.search(r":(\d+)/", self.env["HLER_LISTENER_URL"].split("@")[1]).group(1)
+
+    def manage(self, method, path, body):
+        url = self.env["HLER_MANAGEMENT_URL"]
+        user, password, base = re.match(r"http://([^:]+):([^@]+)@(.*)", url).groups()
+        manager = urllib.request.HTTPPasswordMgrWithDefaultRealm()
+        manager.add_password(None, f"http://{base}", user, password)
+        opener = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(manager))
+        request = urllib.request.Request(f"http://{base}/api/{path}", json.dumps(body).encode(),
+                                         {"content-type": "application/json"}, method=method)
+        opener.open(request).close()
+
+    def reset_peers(self, rows):
+        c = psycopg2.connect(self.peer_dsn)
+        c.autocommit = True
+        k = c.cursor()
+        k.execute(PEER_SCHEMA)
+        k.execute("INSERT INTO ops(payload) SELECT repeat('p', 300) FROM generate_series(1, %s)", (rows,))
+        k.execute("VACUUM ANALYZE ops")
+        k.execute("CHECKPOINT")
+        c.close()
+
+    def front_end(self):
+        c = psycopg2.connect(self.env["HLER_FRONTEND_DSN"])
+        c.autocommit = True
+        return c, c.cursor()
+
+    def pids(self, name):
+        """Ours by program name: those whose command line or environment names this stack."""
+        found = []
+        for pid, (_, command, _) in processes().items():
+            if command == name[:15]:
+                try:
+                    with open(f"/proc/{pid}/cmdline", "rb") as f:
+                        if self.dir.encode() in f.read():
+                            found.append(pid)
+                except OSError:
+                    pass
+        return found
+
+    def down(self):
+        self.admin.close()
+        subprocess.run([f"{TOP}/deploy/stack", "down", self.dir], check=True, stdout=subprocess.DEVNULL)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Celery:
+    """dispatcherd and relayd, warm."""
+
+    def __init__(self, stack):
+        self.stack = stack
+        self.env = dict(os.environ, BENCH_BROKER=f"amqp://bench:bench@127.0.0.1:{stack.port}/bench",
+                        BENCH_DSN=stack.peer_dsn, PYTHONDONTWRITEBYTECODE="1")
+        self.processes = [self.start("dispatcherd", "bench", 2), self.start("relayd", "relay", 1)]
+
+    def start(self, name, queue, concurrency):
+        ready = f"{self.stack.dir}/ready.{name}.{time.monotonic_ns()}"
+        with open(f"{self.stack.dir}/celery.log", "a", encoding="utf-8") as log:
+            p = subprocess.Popen([PYTHON, "-m", "celery", "-A", "celery_app", "worker", "-c", str(concurrency),
+                                  "-Q", queue, "-n", f"{name}@bench", "--loglevel", "WARNING"], cwd=HERE,
+                                 stdout=log, stderr=log, env=dict(self.env, BENCH_READY=ready))
+        end = time.monotonic() + 30
+        while not os.path.exists(ready):
+            if p.poll() is not None or time.monotonic() > end:
+                raise SystemExit(f"bench: celery {name} did not start: see {self.stack.dir}/celery.log")
+            time.sleep(0.02)
+        return p
+
+    def client(self, *arguments):
+        r = subprocess.run([PYTHON, f"{HERE}/celery_client.py", *map(str, arguments)], cwd=HERE, env=self.env,
+                           stdout=subprocess.PIPE, check=True, text=True)
+        return json.loads(r.stdout)
+
+    def stop(self):
+        for p in self.processes:
+            p.send_signal(signal.SIGTERM)
+        for p in self.processes:
+            p.wait(30)
+
+
+def run_operations(stack, count):
+    """Committed rows to the last final state; operations a second, by the database's clock."""
+    c, k = stack.front_end()
+    k.execute("INSERT INTO hler.operation (type, inputs) SELECT 'bench.true', '{}' FROM generate_series(1, %s) "
+              "RETURNING id", (count,))
+    ids = [r[0] for r in k.fetchall()]
+    k.execute("SELECT clock_timestamp()")
+    begin = k.fetchone()[0]
+    end = time.monotonic() + 300
+    while time.monotonic() < end:
+        k.execute("SELECT count(*) FILTER (WHERE state = 'succeeded'), max(finished_at), count(*) FILTER "
+                  "(WHERE state IN ('failed', 'cancelled', 'held')) FROM hler.operations WHERE id = ANY(%s::uuid[])", (ids,))
+        done, last, bad = k.fetchone()
+        if bad:
+            raise SystemExit(f"bench: {bad} operations did not succeed")
+        if done == count:
+            c.close()
+            return count / (last - begin).total_seconds()
+        time.sleep(0.05)
+    raise SystemExit("bench: operations did not end")
+
+
+def bench_operations(stack, rounds):
+    rows = {"hler": [], "floor": [], "celery": []}
+    floor = os.path.join(BUILD, "bench", "floor")
+    run_operations(stack, 100)
+    for i in range(rounds):
+        say(f"operations: round {i + 1} of {rounds}")
+        rows["hler"].append(run_operations(stack, OPERATIONS))
+        stack.reset_peers(OPERATIONS)
+        r = subprocess.run([floor, stack.peer_dsn, stack.port, "bench", "bench", "bench", str(OPERATIONS), "2", "16"],
+                           check=True, stdout=subprocess.PIPE, text=True)
+        rows["floor"].append(json.loads(r.stdout)["rate"])
+        stack.reset_peers(OPERATIONS)
+        celery = Celery(stack)
+        try:
+            rows["celery"].append(celery.client("drain", OPERATIONS)["rate"])
+        finally:
+            celery.stop()
+    return {"unit": "operations/s", "rows": rows,
+            "ratios": {"hler/floor": ("hler", "floor"), "hler/celery": ("hler", "celery")}}
+
+
+def one_latency(stack, cursor, path, index):
+    cursor.execute("INSERT INTO hler.operation (type, inputs) VALUES ('bench.stamp', json_build_object('path', %s::text))", (path,))
+    committed = time.monotonic_ns()
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as f:
+                stamps = f.read().split()
+            if len(stamps) > index:
+                return (int(stamps[index]) - committed) / 1e6
+        time.sleep(0.005)
+    raise SystemExit("bench: a stamp did not come")
+
+
+def bench_latency(stack, rounds):
+    rows = {"hler p50": [], "hler p99": [], "celery p50": [], "celery p99": []}
+    c, k = stack.front_end()
+    for i in range(rounds):
+        say(f"latency: round {i + 1} of {rounds}")
+        path = f"{stack.dir}/stamp.{i}"
+        took = []
+        for j in range(LATENCY_SAMPLES + 3):
+            took.append(one_latency(stack, k, path, j))
+            time.sleep(0.02)
+        rows["hler p50"].append(percentile(took[3:], .5))
+        rows["hler p99"].append(percentile(took[3:], .99))
+        stack.reset_peers(0)
+        celery = Celery(stack)
+        try:
+            took = celery.client("latency", LATENCY_SAMPLES, f"{stack.dir}/celery-stamp.{i}")["ms"]
+        finally:
+            celery.stop()
+        rows["celery p50"].append(percentile(took, .5))
+        rows["celery p99"].append(percentile(took, .99))
+    c.close()
+    return {"unit": "ms, COMMIT answered to program's first line", "rows": rows,
+            "ratios": {"p50 hler/celery": ("hler p50", "celery p50"), "p99 hler/celery": ("hler p99", "celery p99")}}
+
+
+def run_lines(stack, count):
+    """One job's lines, from its start to the last one committed and readable."""
+    c, k = stack.front_end()
+    k.execute("INSERT INTO hler.operation (type, inputs) VALUES ('bench.lines', json_build_object('count', %s)) "
+              "RETURNING id", (count,))
+    op = k.fetchone()[0]
+    end = time.monotonic() + 300
+    while time.monotonic() < end:
+        k.execute("SELECT output_complete, started_at FROM hler.attempts WHERE operation = %s AND finished_at IS NOT NULL", (op,))
+        row = k.fetchone()
+        if row and row[0]:
+            k.execute("SELECT extract(epoch FROM max(recorded_at) - %s), sum(length(text)) FROM hler.output WHERE operation = %s",
+                      (row[1], op))
+            seconds, size = k.fetchone()
+            if size != count * (len(LINE % 0) + 1):
+                raise SystemExit(f"bench: {size} bytes of output recorded")
+            c.close()
+            return count / float(seconds)
+        time.sleep(0.02)
+    raise SystemExit("bench: lines did not arrive")
+
+
+def bench_lines(stack, rounds):
+    rows = {"hler": [], "celery": []}
+    for i in range(rounds):
+        say(f"lines: round {i + 1} of {rounds}")
+        rows["hler"].append(run_lines(stack, LINES))
+        stack.reset_peers(0)
+        celery = Celery(stack)
+        try:
+            rows["celery"].append(celery.client("lines", CELERY_LINES)["rate"])
+        finally:
+            celery.stop()
+    return {"unit": "lines/s into PostgreSQL", "rows": rows, "ratios": {"hler/celery": ("hler", "celery")}}
+
+
+def bench_memory(stack, rounds):
+    rows = {"dispatcher rss": [], "worker rss": [], "runner rss": [], "runner private": [],
+            "idle cpu dispatcher (% of a core)": [], "idle cpu worker (% of a core)": []}
+    c, k = stack.front_end()
+    for i in range(rounds):
+        say(f"memory: round {i + 1} of {rounds}")
+        programs = stack.pids("hler-dispatcher") + stack.pids("hler-worker")
+        before = processes()
+        time.sleep(IDLE_S)
+        after = processes()
+        used = {p: (after[p][2] - before[p][2]) / IDLE_S * 100 for p in programs}
+        dispatcher, worker = stack.pids("hler-dispatcher")[0], stack.pids("hler-worker")[0]
+        rows["idle cpu dispatcher (% of a core)"].append(used[dispatcher])
+        rows["idle cpu worker (% of a core)"].append(used[worker])
+        k.execute("INSERT INTO hler.operation (type, inputs) SELECT 'bench.sleep', '{}' FROM generate_series(1, 20) RETURNING id")
+        ids = [r[0] for r in k.fetchall()]
+        k.execute("SELECT 1")
+        end = time.monotonic() + 15
+        runners = []
+        while time.monotonic() < end:
+            k.execute("SELECT count(*) FROM hler.attempts WHERE operation = ANY(%s::uuid[]) AND state = 'started'", (ids,))
+            if k.fetchone()[0] == 20:
+                everything = processes()
+                runners = [p for p, (_, name, _) in everything.items() if name == "hler-runner"
+                           and any(q[0] == p and q[1] == "sleep" for q in everything.values())]
+                break
+            time.sleep(0.05)
+        if len(runners) < 20:
+            raise SystemExit("bench: 20 sleeping jobs did not start")
+        rows["runner rss"].append(statistics.median(memory_kb(p)[0] for p in runners))
+        rows["runner private"].append(statistics.median(memory_kb(p)[1] for p in runners))
+        rows["dispatcher rss"].append(memory_kb(dispatcher)[0])
+        rows["worker rss"].append(memory_kb(worker)[0])
+        for op in ids:
+            k.execute("SELECT hler.cancel(%s)", (op,))
+    c.close()
+    return {"unit": "KiB (and idle CPU)", "rows": rows, "ratios": {}}
+
+
+def show(name, result):
+    print(f"\n## {name} ({result['unit']})\n\n| | median | min | max |\n| --- | ---: | ---: | ---: |")
+    for row, values in result["rows"].items():
+        print(f"| {row} | {statistics.median(values):.2f} | {min(values):.2f} | {max(values):.2f} |")
+    for ratio, (a, b) in result["ratios"].items():
+        values = [x / y for x, y in zip(result["rows"][a], result["rows"][b])]
+        print(f"| **{ratio}** | **{statistics.median(values):.2f}** | {min(values):.2f} | {max(values):.2f} |")
+
+
+def machine():
+    with open("/proc/cpuinfo", encoding="utf-8") as f:
+        model = next((x.split(":", 1)[1].strip() for x in f if x.startswith("model name")), "?")
+    return f"{os.cpu_count()} cores, {model}, Linux {os.uname().release}, load {os.getloadavg()[0]:.2f}"
+
+
+def main():
+    benches = {"operations": bench_operations, "latency": bench_latency, "lines": bench_lines, "memory": bench_memory}
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("names", nargs="*", metavar="NAME")
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--json", metavar="FILE", help="write the raw values there, too")
+    a = p.parse_args()
+    unknown = [n for n in a.names if n not in benches]
+    if unknown:
+        p.error(f"no bench named {unknown[0]}: choose from {', '.join(benches)}")
+    stack = Stack()
+    results = {}
+    try:
+        for name in a.names or benches:
+            results[name] = benches[name](stack, a.rounds)
+    finally:
+        stack.down()
+    print(f"machine: {machine()}")
+    for name, result in results.items():
+        show(name, result)
+    if a.json:
+        with open(a.json, "w", encoding="utf-8") as f:
+            json.dump(results, f, indent=1)
+
+
+if __name__ == "__main__":
+    main()
