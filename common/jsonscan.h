@@ -11,7 +11,8 @@
  * duplicate key, integers within +-2^53, finite doubles, bounded depth and keys. */
 
 #define JSONSCAN_DEPTH 16
-#define JSONSCAN_KEYS 1024
+#define JSONSCAN_KEYS 1024     /* in all the objects that are open at one place */
+#define JSONSCAN_VALUES 200000 /* in all: json-c needs up to 700 bytes for each */
 
 struct jsonscan_error {
     const char *why; /* static text, "duplicate key" */

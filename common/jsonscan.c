@@ -1,0 +1,411 @@
+#include "common/jsonscan.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/utf8.h"
+
+/* A recursive descent over RFC 8259.  Keys of the objects that are open at one time
+ * lie on a stack, so that duplicates are found after their escapes are decoded: {"a":1,
+ * "\u0061":2} has one. */
+
+#define NUMBER_BYTES 128               /* longer numbers are refused */
+#define INTEGER_MAX (INT64_C(1) << 53) /* what every JSON reader keeps exactly */
+#define INTEGER_DIGITS 16              /* of INTEGER_MAX */
+
+struct scan {
+    const char *text;
+    size_t len, at;
+    struct jsonscan_error *err;
+    size_t values;
+    size_t keys; /* on the stack */
+    uint32_t key_hash[JSONSCAN_KEYS];
+    size_t key_at[JSONSCAN_KEYS]; /* behind the opening quote */
+};
+
+static int
+fail(struct scan *s, const char *why, size_t at)
+{
+    s->err->why = why;
+    s->err->at = at;
+    return -1;
+}
+
+/* The byte at the cursor; 0 at the end (a NUL in the text is wrong everywhere). */
+static unsigned char
+peek(const struct scan *s)
+{
+    return s->at < s->len ? (unsigned char)s->text[s->at] : 0;
+}
+
+static void
+skip_space(struct scan *s)
+{
+    while (peek(s) == ' ' || peek(s) == '\t' || peek(s) == '\n' || peek(s) == '\r')
+        s->at++;
+}
+
+/* Four hexadecimal digits at `at`, or -1. */
+static int
+hex4(const struct scan *s, size_t at)
+{
+    int value = 0;
+
+    if (s->len - at < 4)
+        return -1;
+    for (size_t i = at; i < at + 4; i++) {
+        char c = s->text[i];
+
+        if (c >= '0' && c <= '9')
+            value = value * 16 + (c - '0');
+        else if (c >= 'a' && c <= 'f')
+            value = value * 16 + (c - 'a' + 10);
+        else if (c >= 'A' && c <= 'F')
+            value = value * 16 + (c - 'A' + 10);
+        else
+            return -1;
+    }
+    return value;
+}
+
+static bool
+is_high_surrogate(int unit)
+{
+    return unit >= 0xd800 && unit <= 0xdbff;
+}
+
+static bool
+is_low_surrogate(int unit)
+{
+    return unit >= 0xdc00 && unit <= 0xdfff;
+}
+
+/* Cursor behind "\u". */
+static int
+scan_unicode_escape(struct scan *s)
+{
+    size_t start = s->at - 2;
+    int unit = hex4(s, s->at);
+
+    if (unit == -1)
+        return fail(s, "bad \\u escape", start);
+    if (unit == 0)
+        return fail(s, "NUL in a string", start);
+    s->at += 4;
+    if (is_low_surrogate(unit))
+        return fail(s, "lone surrogate", start);
+    if (!is_high_surrogate(unit))
+        return 0;
+    if (s->len - s->at < 6 || s->text[s->at] != '\\' || s->text[s->at + 1] != 'u' ||
+        !is_low_surrogate(hex4(s, s->at + 2)))
+        return fail(s, "lone surrogate", start);
+    s->at += 6;
+    return 0;
+}
+
+/* Cursor on the opening quote. */
+static int
+scan_string(struct scan *s)
+{
+    for (s->at++;;) {
+        unsigned char c = peek(s);
+
+        if (s->at >= s->len)
+            return fail(s, "string without end", s->at);
+        if (c < 0x20)
+            return fail(s, "control character in a string", s->at);
+        s->at++;
+        if (c == '"')
+            return 0;
+        if (c != '\\')
+            continue;
+        c = peek(s);
+        if (c == '\0' || strchr("\"\\/bfnrtu", c) == NULL)
+            return fail(s, "bad escape", s->at - 1);
+        s->at++;
+        if (c == 'u' && scan_unicode_escape(s) == -1)
+            return -1;
+    }
+}
+
+/* Reads a string that scan_string() has passed, with its escapes decoded to UTF-8. */
+struct decoder {
+    const struct scan *scan;
+    size_t at;
+    unsigned char pending[4]; /* bytes of one escape, last first */
+    int pendings;
+};
+
+static void
+push_code_point(struct decoder *d, uint32_t c)
+{
+    d->pendings = 0;
+    if (c < 0x80) {
+        d->pending[d->pendings++] = (unsigned char)c;
+        return;
+    }
+    d->pending[d->pendings++] = (unsigned char)(0x80 | (c & 0x3f));
+    if (c < 0x800) {
+        d->pending[d->pendings++] = (unsigned char)(0xc0 | c >> 6);
+        return;
+    }
+    d->pending[d->pendings++] = (unsigned char)(0x80 | (c >> 6 & 0x3f));
+    if (c < 0x10000) {
+        d->pending[d->pendings++] = (unsigned char)(0xe0 | c >> 12);
+        return;
+    }
+    d->pending[d->pendings++] = (unsigned char)(0x80 | (c >> 12 & 0x3f));
+    d->pending[d->pendings++] = (unsigned char)(0xf0 | c >> 18);
+}
+
+static void
+decode_unicode_escape(struct decoder *d)
+{
+    uint32_t c = (uint32_t)hex4(d->scan, d->at);
+
+    d->at += 4;
+    if (is_high_surrogate((int)c)) {
+        c = 0x10000 + ((c - 0xd800) << 10) + ((uint32_t)hex4(d->scan, d->at + 2) - 0xdc00);
+        d->at += 6;
+    }
+    push_code_point(d, c);
+}
+
+/* The next byte of the decoded string, or -1 at its end. */
+static int
+next_byte(struct decoder *d)
+{
+    static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
+    const char *found;
+    char c;
+
+    if (d->pendings > 0)
+        return d->pending[--d->pendings];
+    c = d->scan->text[d->at++];
+    if (c == '"')
+        return -1;
+    if (c != '\\')
+        return (unsigned char)c;
+    c = d->scan->text[d->at++];
+    if (c == 'u') {
+        decode_unicode_escape(d);
+        return d->pending[--d->pendings];
+    }
+    found = strchr(from, c);
+    return found == NULL ? (unsigned char)c : (unsigned char)to[found - from];
+}
+
+static uint32_t
+hash_key(const struct scan *s, size_t at)
+{
+    struct decoder d = {.scan = s, .at = at};
+    uint32_t hash = 2166136261u; /* FNV-1a */
+    int byte;
+
+    while ((byte = next_byte(&d)) != -1)
+        hash = (hash ^ (uint32_t)byte) * 16777619u;
+    return hash;
+}
+
+static bool
+same_key(const struct scan *s, size_t a, size_t b)
+{
+    struct decoder da = {.scan = s, .at = a}, db = {.scan = s, .at = b};
+    int byte;
+
+    do {
+        byte = next_byte(&da);
+        if (byte != next_byte(&db))
+            return false;
+    } while (byte != -1);
+    return true;
+}
+
+/* Cursor on a key's opening quote; `first` is where this object's keys begin. */
+static int
+scan_key(struct scan *s, size_t first)
+{
+    size_t at = s->at + 1;
+    uint32_t hash;
+
+    if (peek(s) != '"')
+        return fail(s, "expected a key in double quotes", s->at);
+    if (scan_string(s) == -1)
+        return -1;
+    hash = hash_key(s, at);
+    for (size_t i = first; i < s->keys; i++)
+        if (s->key_hash[i] == hash && same_key(s, s->key_at[i], at))
+            return fail(s, "duplicate key", at - 1);
+    if (s->keys == JSONSCAN_KEYS)
+        return fail(s, "too many keys", at - 1);
+    s->key_hash[s->keys] = hash;
+    s->key_at[s->keys++] = at;
+    return 0;
+}
+
+static size_t
+scan_digits(struct scan *s)
+{
+    size_t start = s->at;
+
+    while (peek(s) >= '0' && peek(s) <= '9')
+        s->at++;
+    return s->at - start;
+}
+
+/* Text is the number from start to the cursor. */
+static int
+check_range(struct scan *s, size_t start, bool integer)
+{
+    char copy[NUMBER_BYTES + 1];
+    size_t len = s->at - start;
+
+    if (len > NUMBER_BYTES)
+        return fail(s, "number too long", start);
+    memcpy(copy, s->text + start, len);
+    copy[len] = '\0';
+    if (!integer)
+        return isfinite(strtod(copy, NULL)) ? 0 : fail(s, "number out of range", start);
+    if (len > INTEGER_DIGITS + 1 || llabs(strtoll(copy, NULL, 10)) > INTEGER_MAX)
+        return fail(s, "integer beyond 2^53", start);
+    return 0;
+}
+
+static int
+scan_number(struct scan *s)
+{
+    size_t start = s->at, whole;
+    bool integer = true;
+
+    if (peek(s) == '-')
+        s->at++;
+    whole = s->at;
+    if (scan_digits(s) == 0)
+        return fail(s, "expected a value", start);
+    if (s->text[whole] == '0' && s->at - whole > 1)
+        return fail(s, "number with a leading zero", start);
+    if (peek(s) == '.') {
+        s->at++;
+        integer = false;
+        if (scan_digits(s) == 0)
+            return fail(s, "number without digits behind the point", start);
+    }
+    if (peek(s) == 'e' || peek(s) == 'E') {
+        s->at++;
+        integer = false;
+        if (peek(s) == '+' || peek(s) == '-')
+            s->at++;
+        if (scan_digits(s) == 0)
+            return fail(s, "number without an exponent", start);
+    }
+    return check_range(s, start, integer);
+}
+
+static int
+scan_word(struct scan *s, const char *word)
+{
+    size_t n = strlen(word);
+
+    if (s->len - s->at < n || memcmp(s->text + s->at, word, n) != 0)
+        return fail(s, "expected a value", s->at);
+    s->at += n;
+    return 0;
+}
+
+static int scan_value(struct scan *s, int depth);
+
+/* One member or item, with the white space around it. */
+static int
+scan_item(struct scan *s, int depth, bool keyed, size_t first_key)
+{
+    skip_space(s);
+    if (keyed) {
+        if (scan_key(s, first_key) == -1)
+            return -1;
+        skip_space(s);
+        if (peek(s) != ':')
+            return fail(s, "expected ':'", s->at);
+        s->at++;
+        skip_space(s);
+    }
+    if (scan_value(s, depth) == -1)
+        return -1;
+    skip_space(s);
+    return 0;
+}
+
+/* Cursor on '{' or '['. */
+static int
+scan_container(struct scan *s, int depth)
+{
+    bool keyed = peek(s) == '{';
+    unsigned char end = keyed ? '}' : ']';
+    size_t first_key = s->keys;
+
+    if (depth == JSONSCAN_DEPTH)
+        return fail(s, "nested too deep", s->at);
+    s->at++;
+    skip_space(s);
+    if (peek(s) == end) {
+        s->at++;
+        return 0;
+    }
+    for (;;) {
+        if (scan_item(s, depth + 1, keyed, first_key) == -1)
+            return -1;
+        if (peek(s) != ',')
+            break;
+        s->at++;
+    }
+    if (peek(s) != end)
+        return fail(s, keyed ? "expected ',' or '}'" : "expected ',' or ']'", s->at);
+    s->at++;
+    s->keys = first_key;
+    return 0;
+}
+
+static int
+scan_value(struct scan *s, int depth)
+{
+    if (++s->values > JSONSCAN_VALUES)
+        return fail(s, "too many values", s->at);
+    switch (peek(s)) {
+    case '{':
+    case '[':
+        return scan_container(s, depth);
+    case '"':
+        return scan_string(s);
+    case 't':
+        return scan_word(s, "true");
+    case 'f':
+        return scan_word(s, "false");
+    case 'n':
+        return scan_word(s, "null");
+    default:
+        return scan_number(s);
+    }
+}
+
+int
+jsonscan(const char *text, size_t len, struct jsonscan_error *err)
+{
+    struct scan s; /* its large arrays need no clearing */
+    size_t valid = utf8_valid_prefix(text, len);
+
+    s.text = text;
+    s.len = len;
+    s.at = 0;
+    s.err = err;
+    s.values = 0;
+    s.keys = 0;
+    if (valid != len)
+        return fail(&s, "invalid UTF-8", valid);
+    skip_space(&s);
+    if (scan_value(&s, 0) == -1)
+        return -1;
+    skip_space(&s);
+    return s.at == len ? 0 : fail(&s, "text behind the value", s.at);
+}
