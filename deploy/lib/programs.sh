@@ -34,12 +34,109 @@ config_write() {
     ) >"$file"
 }
 
-# settings_for worker|dispatcher: what --set gave, without the program's name.
+# settings_for worker|dispatcher: what --set gave, without the program's name.  A key without a group is of
+# the program's own one: "worker.slots" is slots in the group worker.
 settings_for() {
-    local entry
+    local entry key
     for entry in ${settings[@]+"${settings[@]}"}; do
-        case $entry in "$1".*=*) printf '%s\n' "${entry#*.}" ;; esac
+        key=${entry%%=*}
+        case $key in
+        "$1".*.*) printf '%s=%s\n' "${key#*.}" "${entry#*=}" ;;
+        "$1".*) printf '%s\n' "$entry" ;;
+        esac
     done
+}
+
+# broker_keys USER
+broker_keys() {
+    printf 'broker.host="127.0.0.1"\nbroker.port=%s\nbroker.vhost="hler"\nbroker.user="%s"\nbroker.password="%s"\n' \
+        "$amqp_port" "$1" "$(secret "amqp_$1")"
+}
+
+dispatcher_configure() {
+    local -a keys
+    mapfile -t keys < <(
+        printf 'dispatcher.id="%s"\n' "$1"
+        printf 'database.dsn="%s"\n' "$(dsn hler_dispatcher hler_dispatcher)"
+        broker_keys dispatcher
+        printf 'leases.lost_after_ms=%s\n' "$lost_after_ms"
+        settings_for dispatcher
+    )
+    config_write "$stack/etc/$1.conf" "${keys[@]}"
+}
+
+worker_configure() {
+    local -a keys
+    mkdir -p -- "$stack/spool/$1"
+    mapfile -t keys < <(
+        printf 'worker.id="%s"\nworker.pool="default"\nworker.slots=%s\n' "$1" "$slots"
+        printf 'worker.spool=%s\nworker.state=%s\n' "$(config_quote "$stack/spool/$1")" "$(config_quote "$stack/state")"
+        printf 'worker.heartbeat_ms=%s\n' "$heartbeat_ms"
+        printf 'worker.roots=[%s]\n' "$(config_quote "$deploy/examples/playbooks")"
+        printf 'worker.commands=["/bin", "/usr/bin", %s]\n' "$(config_quote "$deploy/examples/playbooks")"
+        broker_keys "$1"
+        settings_for worker
+    )
+    config_write "$stack/etc/$1.conf" "${keys[@]}"
+}
+
+hler_configure() {
+    config_write "$stack/etc/hler.conf" \
+        "database.dsn=\"$(dsn hler_operator hler_operator)\"" "database.admin_dsn=\"$(dsn postgres postgres)\"" \
+        'broker.host="127.0.0.1"' "broker.port=$amqp_port" 'broker.vhost="hler"' \
+        "management.url=\"http://127.0.0.1:$management_port\"" 'management.user="operator"' \
+        "management.password=\"$(secret amqp_operator)\""
+}
+
+hler() { "$bin_dir/hler" --config "$stack/etc/hler.conf" "$@"; }
+
+# program_start worker-K|dispatcher-K
+program_start() {
+    process_start "$1" "$bin_dir/hler-${1%-*}" --config "$stack/etc/$1.conf"
+}
+
+# A listener of the stack's own: a feed of everything, for a stranger.
+listener_configure() {
+    local file=$stack/etc/listener.json
+    [ -s "$file" ] || (umask 077 && hler listener add stack --json >"$file" 2>>"$stack/log/hler.log") ||
+        { rm -f -- "$file"; fail listener "hler listener add failed" "$stack/log/hler.log"; }
+    listener_url=$(sed -n 's/.*"url": *"\([^"]*\)".*/\1/p' "$file")
+    listener_queue=$(sed -n 's/.*"queue": *"\([^"]*\)".*/\1/p' "$file")
+    [ -n "$listener_url$listener_queue" ] || fail listener "no url and queue in $file"
+}
+
+catalogue_fill() {
+    local file
+    for file in "$deploy/examples/ping.cfg" "$deploy/examples/site.cfg"; do
+        hler catalog apply "$file" >>"$stack/log/hler.log" 2>&1 || fail catalogue "$file was refused" "$stack/log/hler.log"
+    done
+}
+
+workers_live() {
+    [ "$(sql -c "SELECT count(*) FROM hler.workers WHERE state = 'live'" 2>/dev/null)" = "$workers" ]
+}
+
+first_dead_program() {
+    local k
+    for ((k = 1; k <= dispatchers; k++)); do process_alive "dispatcher-$k" || { echo "dispatcher-$k"; return 0; }; done
+    for ((k = 1; k <= workers; k++)); do process_alive "worker-$k" || { echo "worker-$k"; return 0; }; done
+    return 1
+}
+
+workers_settled() { workers_live || first_dead_program >/dev/null; }
+
+programs_up() {
+    local k dead
+    hler_configure
+    catalogue_fill
+    listener_configure
+    for ((k = 1; k <= dispatchers; k++)); do dispatcher_configure "dispatcher-$k"; program_start "dispatcher-$k"; done
+    for ((k = 1; k <= workers; k++)); do worker_configure "worker-$k"; program_start "worker-$k"; done
+    say "$dispatchers dispatcher(s) and $workers worker(s) started$([ "$(id -u)" != 0 ] || echo ' (as root: jobs run as root)')"
+    [ "$dispatchers" -gt 0 ] || return 0
+    waiting_for="the workers to be seen" wait_until 30 workers_settled
+    if dead=$(first_dead_program); then fail "$dead" "ended at once" "$stack/log/$dead.log"; fi
+    workers_live || fail workers "not all of them were seen in the tables" "$stack/log/worker-1.log"
 }
 
 # DIR/env: NAME='value' lines and one export line, nothing else.
