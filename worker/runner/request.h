@@ -26,6 +26,26 @@ struct request {
     bool stop_group;       /* to the program's process group, or to its leader only */
 };
 
+/* The datagram, in host byte order: a struct request_head, then NUL-terminated strings and nothing
+ * behind them: dir, cwd ("" = NULL), argc of argv, envc of the environment. */
+#define REQUEST_MAGIC 0x51524c48u /* "HLRQ" in memory */
+#define REQUEST_STRINGS 8192      /* most of argv and environment together, with both NULLs */
+#define REQUEST_DIR_MAX 96        /* with its NUL */
+
+struct request_head {
+    uint32_t magic;
+    uint32_t argc;
+    uint32_t envc;
+    int32_t stop_signal;
+    uint32_t stop_group; /* 0 or 1 */
+    uint32_t reserved;   /* 0 */
+    int64_t deadline_ms;
+    int64_t idle_ms;
+    int64_t grace_ms;
+    int64_t lease_ms;
+    uint64_t output_bytes;
+};
+
 /* Pack into out (REQUEST_MAX bytes).  Returns the length, or 0 with errno = E2BIG. */
 size_t request_pack(const struct request *r, void *out);
 
@@ -36,8 +56,8 @@ int request_unpack(void *data, size_t len, struct request *r, char **slots, size
 
 /* The spawner's answer. */
 struct request_answer {
-    char dir[96];
-    int32_t error; /* 0 = a runner has the journal; else errno: nothing was started */
+    char dir[REQUEST_DIR_MAX]; /* of the request; "" when it could not be understood */
+    int32_t error;             /* 0 = a runner has the journal; else errno: nothing was started */
 };
 
 /* Control of a running runner: lines written to the FIFO "ctl" in the attempt's directory.

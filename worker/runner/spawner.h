@@ -1,0 +1,12 @@
+#ifndef WORKER_SPAWNER_H
+#define WORKER_SPAWNER_H
+
+#define SPAWNER_SOCKET 3 /* its SOCK_SEQPACKET connection to the worker */
+#define SPAWNER_LOCK "spawner.lock"
+#define SPAWNER_BUSY 75 /* exit code: another spawner keeps the spool */
+
+/* Serve requests from SPAWNER_SOCKET until the worker closes it: one forked runner for
+ * each.  Returns the exit code of the process; in a runner it does not return.  Logs. */
+int spawner_run(const char *spool);
+
+#endif
