@@ -1,0 +1,176 @@
+"""Drives `hler-runner --spawn` as the worker does: requests over a socket, journals from files."""
+import fcntl
+import os
+import pathlib
+import signal
+import socket
+import struct
+import subprocess
+import time
+import zlib
+
+BUILD = pathlib.Path(os.environ.get("HLER_BUILD", "build")).resolve()
+RUNNER = BUILD / "bin" / "hler-runner"
+EMIT = BUILD / "bin" / "hler-emit"
+
+MAGIC = b"HLERJN1\n"
+HEAD = struct.Struct("=IIQqH6x")
+END = struct.Struct("=IiiIQQQqII")
+REQUEST = struct.Struct("=IIIiIIqqqqQ")
+ANSWER = struct.Struct("=96si")
+REQUEST_MAGIC = 0x51524C48
+KINDS = {1: "start", 2: "stdout", 3: "stderr", 4: "progress", 5: "result", 6: "end"}
+CAUSES = ("done exit signal try_later never_retry not_found not_allowed exec_failed bad_cwd "
+          "outputs_invalid journal_full deadline idle cancelled superseded lease").split()
+
+
+def wait_for(condition, seconds=15, what="condition"):
+    """Poll until condition() is true; returns its value."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"timeout: {what}"
+        time.sleep(0.01)
+
+
+def pack(directory, argv, env=None, cwd="", deadline=0, idle=0, grace=1000, lease=0,
+         output=1 << 30, stop=signal.SIGTERM, group=True):
+    env = {"PATH": "/usr/bin:/bin"} if env is None else env
+    strings = [directory, str(cwd), *argv, *(f"{k}={v}" for k, v in env.items())]
+    head = REQUEST.pack(REQUEST_MAGIC, len(argv), len(env), int(stop), int(group), 0,
+                        deadline, idle, grace, lease, output)
+    return head + b"".join(os.fsencode(s) + b"\0" for s in strings)
+
+
+def parse(data):
+    """The whole records of a journal: (seq, kind, payload), checksums verified."""
+    if not data:
+        return []
+    assert data[:8] == MAGIC[:len(data)]
+    records, at = [], 8
+    while at + HEAD.size <= len(data):
+        length, crc, seq, _wall, kind = HEAD.unpack_from(data, at)
+        payload = data[at + HEAD.size:at + HEAD.size + length]
+        if len(payload) < length:
+            break
+        assert zlib.crc32(data[at + 8:at + HEAD.size + length]) == crc
+        assert seq == len(records) + 1
+        records.append((seq, KINDS[kind], payload))
+        at += HEAD.size + length
+    return records
+
+
+class End:
+    def __init__(self, payload):
+        (cause, self.exit_code, self.signal, self.left_behind, self.results, self.output_bytes,
+         self.dropped_bytes, self.duration_us, message_len, outputs_len) = END.unpack_from(payload)
+        self.cause = CAUSES[cause]
+        text = payload[END.size:]
+        assert len(text) == message_len + outputs_len
+        self.message = text[:message_len].decode("utf-8")
+        self.outputs = text[message_len:]
+
+
+class Attempt:
+    def __init__(self, spool, name):
+        self.name = name
+        self.dir = spool / name
+        self.journal = self.dir / "journal"
+
+    def records(self):
+        return parse(self.journal.read_bytes()) if self.journal.exists() else []
+
+    def of(self, kind):
+        return [p for _, k, p in self.records() if k == kind]
+
+    def output(self, stream="stdout"):
+        return b"".join(self.of(stream))
+
+    def pid(self):
+        return int(wait_for(lambda: self.of("start"), what="start record")[0])
+
+    def runner_pid(self):
+        status = pathlib.Path(f"/proc/{self.pid()}/status").read_text()
+        return int(next(l for l in status.splitlines() if l.startswith("PPid")).split()[1])
+
+    def held(self):
+        with open(self.journal, "rb") as f:
+            try:
+                fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            return False
+
+    def end(self, seconds=20):
+        """Wait for the end record and for the runner to be gone."""
+        wait_for(lambda: self.of("end") and not self.held(), seconds, "end record")
+        records = self.records()
+        assert records[0][1] == "start" and records[-1][1] == "end"
+        assert not (self.dir / "emit").exists() and not (self.dir / "ctl").exists()
+        assert not (self.dir / "reserve").exists()
+        return End(records[-1][2])
+
+    def control(self, line):
+        fd = os.open(self.dir / "ctl", os.O_WRONLY | os.O_NONBLOCK)
+        os.write(fd, line.encode() + b"\n")
+        os.close(fd)
+
+    def said(self, text, stream="stdout"):
+        wait_for(lambda: text in self.output(stream), what=f"output {text!r}")
+
+
+class Spawner:
+    def __init__(self, spool, **popen):
+        self.spool = spool
+        self.ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.ours.settimeout(20)
+
+        def child():
+            os.dup2(theirs.fileno(), 3)
+            os.set_inheritable(3, True)
+
+        self.process = subprocess.Popen([RUNNER, "--spawn", spool], preexec_fn=child,
+                                        close_fds=False, **popen)
+        theirs.close()
+        self.count = 0
+
+    def ask(self, datagram):
+        self.ours.send(datagram)
+        name, error = ANSWER.unpack(self.ours.recv(4096))
+        return name.rstrip(b"\0").decode(), error
+
+    def prepare(self, name=None):
+        self.count += 1
+        name = name or f"attempt.{self.count}.{os.getpid()}"
+        (self.spool / name / "work").mkdir(parents=True)
+        return Attempt(self.spool, name)
+
+    def run(self, *argv, name=None, **options):
+        attempt = self.prepare(name)
+        env = options.pop("env", None)
+        if env is not None:
+            env = {"PATH": "/usr/bin:/bin", "HLER_SOCKET": attempt.dir / "emit",
+                   "HLER_OUTPUTS": attempt.dir / "outputs", **env}
+        assert self.ask(pack(attempt.name, argv, env=env, **options)) == (attempt.name, 0)
+        return attempt
+
+    def sh(self, script, **options):
+        return self.run("/bin/sh", "-c", script, **options)
+
+    def close(self):
+        self.ours.close()
+        return self.process.wait(20)
+
+
+def descendants_marked(mark):
+    """Live processes whose environment carries the mark."""
+    found = []
+    for proc in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (proc / "environ").read_bytes():
+                found.append(int(proc.name))
+        except OSError:
+            continue
+    return found

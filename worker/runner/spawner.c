@@ -1,0 +1,234 @@
+/* The one process that forks runners: small, single-threaded, without AMQP or JSON, so that a
+ * runner is a fork of it and needs no exec.  What makes an attempt startable is the
+ * O_EXCL creation of its journal: a request that comes twice starts nothing twice. */
+#include "worker/runner/spawner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "worker/runner/journal.h"
+#include "worker/runner/request.h"
+#include "worker/runner/run_proc.h"
+#include "worker/runner/runner.h"
+
+#define SPAWNER_NAME "hler-spawner"
+#define SPAWNER_UMASK 077
+#define LOCK_WAIT_MS 10000
+#define LOCK_POLL_MS 50
+#define RESERVE_BYTES (8u * 1024u)
+#define FILE_MODE 0600
+
+struct spawner_state {
+    int spool_fd, lock_fd;
+    int oom_score; /* as it was given to us: what programs get */
+};
+
+static char datagram[REQUEST_MAX + 1];
+static char *slots[REQUEST_STRINGS];
+
+static int
+open_lock(int spool_fd)
+{
+    static const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * CLOCK_MS_NS};
+    int64_t give_up = clock_mono_ns() + LOCK_WAIT_MS * CLOCK_MS_NS;
+    int fd = openat(spool_fd, SPAWNER_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
+
+    while (fd != -1 && flock(fd, LOCK_EX | LOCK_NB) == -1) {
+        if (errno != EWOULDBLOCK || clock_mono_ns() > give_up) {
+            file_cleanup_close(&fd);
+            return -1;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    return fd;
+}
+
+/* The journal with its magic, locked.  EEXIST = this attempt was started before. */
+static int
+make_journal(int dir_fd)
+{
+    CLEANUP(file_cleanup_close)
+    int fd = openat(dir_fd, JOURNAL_FILE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
+    int cause;
+
+    if (fd == -1)
+        return -1;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+        file_write_all(fd, JOURNAL_MAGIC, sizeof JOURNAL_MAGIC - 1) == 0)
+        return file_take(&fd);
+    cause = errno;
+    (void)unlinkat(dir_fd, JOURNAL_FILE, 0);
+    errno = cause;
+    return -1;
+}
+
+/* Real bytes: a hole would give no room back. */
+static int
+make_reserve(int dir_fd)
+{
+    char bytes[RESERVE_BYTES];
+
+    memset(bytes, '#', sizeof bytes);
+    if (file_create(dir_fd, RUNNER_RESERVE, FILE_MODE, bytes, sizeof bytes) == -1 &&
+        errno != EEXIST)
+        return -1;
+    return 0;
+}
+
+/* Opened for writing too: a FIFO with no writer left would be readable for ever.  Open before
+ * the fork: once the request is answered a stop can be sent. */
+static int
+make_control(int dir_fd)
+{
+    CLEANUP(file_cleanup_close) int fd = -1;
+    struct stat st;
+
+    if (mkfifoat(dir_fd, REQUEST_CTL, FILE_MODE) == -1 && errno != EEXIST)
+        return -1;
+    fd = openat(dir_fd, REQUEST_CTL, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+    if (fd == -1 || fstat(fd, &st) == -1)
+        return -1;
+    if (!S_ISFIFO(st.st_mode)) {
+        errno = EEXIST;
+        return -1;
+    }
+    return file_take(&fd);
+}
+
+static void
+unmake(int dir_fd)
+{
+    static const char *const names[] = {RUNNER_RESERVE, REQUEST_CTL, JOURNAL_FILE};
+    int cause = errno;
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (unlinkat(dir_fd, names[i], 0) == -1 && errno != ENOENT)
+            log_warn("remove %s: %m", names[i]);
+    errno = cause;
+}
+
+_Noreturn static void
+become_runner(const struct spawner_state *s, const struct runner_start *start)
+{
+    (void)close(s->spool_fd);
+    (void)close(s->lock_fd);
+    (void)close(SPAWNER_SOCKET);
+    _exit(runner_run(start));
+}
+
+/* Returns 0 once a runner has the journal, else an errno; nothing was started then. */
+static int
+start_runner(const struct spawner_state *s, const struct request *q)
+{
+    CLEANUP(file_cleanup_close)
+    int dir_fd = openat(s->spool_fd, q->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    CLEANUP(file_cleanup_close) int journal_fd = dir_fd == -1 ? -1 : make_journal(dir_fd);
+    CLEANUP(file_cleanup_close) int control_fd = -1;
+    pid_t pid = -1;
+
+    if (journal_fd == -1)
+        return errno;
+    if (make_reserve(dir_fd) == 0)
+        control_fd = make_control(dir_fd);
+    if (control_fd != -1)
+        pid = fork();
+    if (pid == -1) {
+        unmake(dir_fd);
+        return errno;
+    }
+    if (pid == 0) {
+        struct runner_start start = {.request = q,
+                                     .journal = {journal_fd, 0, sizeof JOURNAL_MAGIC - 1},
+                                     .dir_fd = dir_fd,
+                                     .control_fd = control_fd,
+                                     .oom_score = s->oom_score};
+        become_runner(s, &start);
+    }
+    return 0;
+}
+
+static void
+serve(const struct spawner_state *s, size_t len)
+{
+    struct request_answer answer = {.error = 0};
+    struct request q;
+
+    if (request_unpack(datagram, len, &q, slots, ARRAY_LEN(slots)) == -1) {
+        answer.error = errno;
+    } else {
+        memcpy(answer.dir, q.dir, strlen(q.dir));
+        answer.error = start_runner(s, &q);
+    }
+    errno = answer.error;
+    if (answer.error != 0)
+        log_warn("attempt=%s not started: %m", answer.dir);
+    if (send(SPAWNER_SOCKET, &answer, sizeof answer, MSG_NOSIGNAL) == -1)
+        log_warn("attempt=%s answer to the worker: %m", answer.dir); /* it will read the spool */
+}
+
+static int
+serve_all(const struct spawner_state *s)
+{
+    for (;;) {
+        ssize_t n = recv(SPAWNER_SOCKET, datagram, sizeof datagram, 0);
+
+        if (n == 0)
+            return EXIT_SUCCESS; /* the worker is gone; its runners are not */
+        if (n > 0)
+            serve(s, (size_t)n);
+        else if (errno != EINTR && errno != ECONNRESET) {
+            log_err("socket to the worker: %m");
+            return EXIT_FAILURE;
+        }
+    }
+}
+
+static int
+detach(void)
+{
+    struct sigaction no_zombies = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDWAIT};
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    (void)setsid(); /* fails only for a group leader, which is just as good */
+    (void)umask(SPAWNER_UMASK);
+    if (null == -1 || dup2(null, STDIN_FILENO) == -1 || dup2(null, STDOUT_FILENO) == -1 ||
+        close_range(SPAWNER_SOCKET + 1, ~0u, 0) == -1 ||
+        fcntl(SPAWNER_SOCKET, F_SETFD, FD_CLOEXEC) == -1 ||
+        sigaction(SIGCHLD, &no_zombies, NULL) == -1)
+        return -1;
+    return prctl(PR_SET_NAME, SPAWNER_NAME);
+}
+
+int
+spawner_run(const char *spool)
+{
+    struct spawner_state s = {.oom_score = run_proc_read_oom_score()};
+
+    if (detach() == -1) {
+        log_err("start: %m");
+        return EXIT_FAILURE;
+    }
+    s.spool_fd = open(spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s.spool_fd == -1) {
+        log_err("spool %s: %m", spool);
+        return EXIT_FAILURE;
+    }
+    s.lock_fd = open_lock(s.spool_fd);
+    if (s.lock_fd == -1) {
+        log_err("spool %s: %s: another spawner keeps it: %m", spool, SPAWNER_LOCK);
+        return SPAWNER_BUSY;
+    }
+    return serve_all(&s);
+}
