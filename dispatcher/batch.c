@@ -1,0 +1,122 @@
+/* A batch of deliveries, and the search for the poison in it. */
+#include "dispatcher/batch.h"
+
+#include <string.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+#include "dispatcher/pack.h"
+
+#define FIRST_CAP 64
+
+static struct item *
+item_new(const char *queue, const struct mq_delivery *d)
+{
+    struct item *item = mem_alloc(sizeof *item);
+    char *at;
+
+    item->work = WORK_DEAD;
+    item->queue = queue;
+    item->len = d->len;
+    item->strings = mem_alloc(pack_size(d->routing_key) + pack_size(d->type) +
+                              pack_size(d->message_id) + pack_size(d->user_id) +
+                              pack_size(d->reply_to) + (d->body != NULL ? d->len : 0) + 1);
+    at = item->strings;
+    item->routing_key = pack_string(&at, d->routing_key);
+    item->type = pack_string(&at, d->type);
+    item->message_id = pack_string(&at, d->message_id);
+    item->user = pack_string(&at, d->user_id);
+    item->reply_to = pack_string(&at, d->reply_to);
+    if (d->body != NULL) {
+        memcpy(at, d->body, d->len); /* its NUL is there: memory comes zeroed */
+        item->body = at;
+    }
+    return item;
+}
+
+static void
+item_free(struct item *item)
+{
+    if (item->event.root != NULL)
+        event_free(&item->event);
+    mem_cleanup(&item->claim);
+    mem_cleanup(&item->strings);
+    mem_cleanup(&item);
+}
+
+struct item *
+batch_add(struct batch *batch, const char *queue, const struct mq_delivery *delivery)
+{
+    struct item *item = item_new(queue, delivery);
+
+    if (batch->n == batch->cap) {
+        batch->cap = batch->cap == 0 ? FIRST_CAP : 2 * batch->cap;
+        batch->items = mem_resize(batch->items, batch->cap * sizeof *batch->items);
+    }
+    batch->items[batch->n++] = item;
+    batch->bytes += item->body != NULL ? item->len : 0;
+    batch->last_tag = delivery->tag;
+    return item;
+}
+
+void
+batch_clear(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->n; i++)
+        item_free(batch->items[i]);
+    batch->n = 0;
+    batch->bytes = 0;
+    batch->last_tag = 0;
+}
+
+void
+batch_free(struct batch *batch)
+{
+    batch_clear(batch);
+    mem_cleanup(&batch->items);
+    batch->cap = 0;
+}
+
+void
+item_dead(struct item *item, const struct fault *fault)
+{
+    item->work = WORK_DEAD;
+    item->fault = *fault;
+}
+
+static enum flow_status
+apply(const struct batch_job *job, struct item **items, size_t n)
+{
+    enum flow_status status = job->fn(job->ctx, items, n);
+    struct fault fault;
+
+    if (status != FLOW_POISON)
+        return status;
+    if (n == 1) {
+        fault_set(&fault, FAULT_NOT_RECORDABLE, "%.200s", flow_why(job->flow));
+        item_dead(items[0], &fault);
+        return FLOW_OK;
+    }
+    log_debug("flow=%s: looking for poison among %zu rows", job->flow->kind->name, n);
+    status = apply(job, items, n / 2);
+    return status == FLOW_OK ? apply(job, items + n / 2, n - n / 2) : status;
+}
+
+enum flow_status
+batch_do(const struct batch *batch, const struct batch_job *job)
+{
+    struct item **chosen;
+    enum flow_status status = FLOW_OK;
+    size_t n = 0;
+
+    if (batch->n == 0)
+        return FLOW_OK;
+    chosen = mem_alloc(batch->n * sizeof(struct item *));
+    for (size_t i = 0; i < batch->n; i++)
+        if (batch->items[i]->work == job->work)
+            chosen[n++] = batch->items[i];
+    if (n > 0)
+        status = apply(job, chosen, n);
+    mem_cleanup(&chosen);
+    return status;
+}

@@ -1,0 +1,150 @@
+/* Clock: one round trip to the database a tick.  The tick carries database time, and
+ * there is none while the database or the broker is away: an outage is no silence
+ * of a worker. */
+#include "dispatcher/clock_flow.h"
+
+#include <inttypes.h>
+
+#include "common/buf.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/uuid.h"
+#include "dispatcher/post.h"
+#include "proto/names.h"
+
+static const char sql[] =
+    "SELECT promoted + expired AS moved,"
+    " to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS now"
+    " FROM hler_core.clock_step()";
+
+struct clock {
+    struct flow *flow;
+    struct mq *publisher;
+    char *publisher_name;
+    struct post *post;
+    struct loop_timer *timer;
+    char session[UUID_TEXT_SIZE];
+    int64_t number;
+};
+
+static void
+send_tick(struct clock *c, const char *now)
+{
+    const struct names_words words = {.user = NAMES_DISPATCHER};
+    struct buf body CLEANUP(buf_free) = {0};
+    char key[NAMES_SIZE], id[EVENT_ID_SIZE];
+
+    c->number++;
+    event_open_worker(&body, EVENT_TICK, NAMES_DISPATCHER, c->session, c->number);
+    buf_printf(&body, "{\"id\":\"%s\",\"number\":%" PRId64 ",\"sent_at\":\"%s\"}",
+               c->flow->settings->id, c->number, now);
+    event_close(&body);
+    post_send(
+        c->post,
+        &(struct mq_message){.exchange = NAMES_RESULTS,
+                             .routing_key = names_routing_key(EVENT_TICK, &words, key),
+                             .content_type = EVENT_CONTENT_TYPE,
+                             .type = event_type(EVENT_TICK),
+                             .message_id = event_worker_id(EVENT_TICK, c->session, c->number, id),
+                             .body = body.data,
+                             .len = body.len,
+                             .mandatory = true},
+        &(struct parcel_label){.name = key});
+}
+
+static void
+on_tick(void *ctx)
+{
+    struct pg_result *result CLEANUP(pg_result_cleanup) = NULL;
+    struct clock *c = ctx;
+
+    if (flow_exec(c->flow, sql, NULL, 0, &result) != FLOW_OK) {
+        loop_timer_set(c->timer, c->flow->settings->tick_ms + flow_backoff_ms(c->flow));
+        return;
+    }
+    flow_well(c->flow);
+    loop_timer_set(c->timer, c->flow->settings->tick_ms);
+    if (pg_get_int(result, 0, "moved") > 0)
+        flow_nudge(c->flow);
+    /* One at a time: ticks that pile up behind a blocked broker would all come late. */
+    if (mq_is_up(c->publisher) && post_count(c->post) == 0)
+        send_tick(c, pg_get(result, 0, "now"));
+}
+
+static int
+on_up(struct mq *mq, void *ctx)
+{
+    (void)ctx;
+    if (mq_check_exchange(mq, NAMES_RESULTS) == -1)
+        return -1;
+    return mq_use_confirms(mq);
+}
+
+static void
+on_down(struct mq *mq, void *ctx)
+{
+    struct clock *c = ctx;
+
+    (void)mq;
+    post_down(c->post);
+}
+
+static void
+on_settled(struct mq *mq, uint64_t cookie, enum mq_outcome outcome, void *ctx)
+{
+    struct clock *c = ctx;
+
+    (void)mq;
+    post_settle(c->post, cookie, outcome);
+}
+
+static void
+on_writable(struct mq *mq, void *ctx)
+{
+    struct clock *c = ctx;
+
+    (void)mq;
+    post_flush(c->post);
+}
+
+static void *
+clock_open(struct flow *flow)
+{
+    static const struct mq_handlers handlers = {
+        .up = on_up, .down = on_down, .settled = on_settled, .writable = on_writable};
+    struct clock *c = mem_alloc(sizeof *c);
+    struct mq_config config = flow_mq_config(flow, "publish", &c->publisher_name);
+
+    c->flow = flow;
+    uuid_v4(c->session);
+    c->post = post_new(NULL, NULL);
+    c->publisher = mq_new(flow->loop, &config, &handlers, c);
+    post_attach(c->post, c->publisher);
+    c->timer = loop_timer_new(flow->loop, on_tick, c);
+    loop_timer_set(c->timer, 0);
+    mq_start(c->publisher);
+    return c;
+}
+
+static void
+clock_stop(void *self)
+{
+    struct clock *c = self;
+
+    loop_stop(c->flow->loop);
+}
+
+static void
+clock_close(void *self)
+{
+    struct clock *c = self;
+
+    mq_free(c->publisher);
+    post_free(c->post);
+    loop_timer_free(c->timer);
+    mem_cleanup(&c->publisher_name);
+    mem_cleanup(&c);
+}
+
+const struct flow_kind clock_flow_kind = {
+    .name = "clock", .open = clock_open, .stop = clock_stop, .close = clock_close};

@@ -1,0 +1,199 @@
+/* Intake: takes claims and states in, batch by batch.  A batch is closed when all that
+ * had arrived is in it: so an idle system answers at once, and a busy one in bulk.
+ * Acked only after the commit; when the database is away the batch stays, and the
+ * prefetch bounds what piles up behind it. */
+#include "dispatcher/intake.h"
+
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "dispatcher/dead.h"
+#include "proto/names.h"
+
+#define CLAIMS_PREFETCH 128
+#define STATE_PREFETCH 512
+#define BATCH_ITEMS 512
+#define BATCH_BYTES (4u * 1024u * 1024u)
+
+enum { CONSUMER_CLAIMS, CONSUMER_STATE };
+
+/* Claims first: somebody waits for each.  Ticks after the heartbeats that came with
+ * them, so that nobody is called silent who has just spoken. */
+static enum flow_status
+do_batch(struct intake *in)
+{
+    const struct batch_job jobs[] = {
+        {in->flow, WORK_CLAIM, intake_claims, in},
+        {in->flow, WORK_STATE, intake_states, in},
+        {in->flow, WORK_BEAT, intake_beats, in},
+        {in->flow, WORK_GONE, intake_gone, in},
+        {in->flow, WORK_TICK, intake_ticks, in},
+        {in->flow, WORK_REJECTED, dead_rejected, in->flow},
+        {in->flow, WORK_DEAD, dead_letter, in->flow}, /* last: the others may add to it */
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(jobs); i++)
+        if (batch_do(&in->batch, &jobs[i]) != FLOW_OK)
+            return FLOW_LATER;
+    return FLOW_OK;
+}
+
+static void
+process(struct intake *in)
+{
+    if (in->batch.n == 0 || loop_timer_armed(in->retry))
+        return;
+    if (do_batch(in) != FLOW_OK) {
+        loop_timer_set(in->retry, flow_backoff_ms(in->flow));
+        return;
+    }
+    flow_well(in->flow);
+    mq_ack(in->consumer, in->batch.last_tag, true);
+    batch_clear(&in->batch);
+    if (in->moved)
+        flow_nudge(in->flow);
+    in->moved = false;
+}
+
+static void
+on_retry(void *ctx)
+{
+    process(ctx);
+}
+
+static void
+on_delivery(struct mq *mq, const struct mq_delivery *delivery, void *ctx)
+{
+    struct intake *in = ctx;
+    const char *queue = delivery->consumer == CONSUMER_CLAIMS ? NAMES_CLAIMS : NAMES_STATE;
+
+    (void)mq;
+    intake_sort(batch_add(&in->batch, queue, delivery));
+    if (in->batch.n >= BATCH_ITEMS || in->batch.bytes >= BATCH_BYTES)
+        process(in);
+}
+
+static void
+on_drained(struct mq *mq, void *ctx)
+{
+    (void)mq;
+    process(ctx);
+}
+
+static int
+consumer_up(struct mq *mq, void *ctx)
+{
+    uint32_t waiting;
+
+    (void)ctx;
+    if (mq_check_queue(mq, NAMES_CLAIMS, &waiting) == -1 ||
+        mq_check_queue(mq, NAMES_STATE, &waiting) == -1 ||
+        mq_consume(mq, NAMES_CLAIMS, CLAIMS_PREFETCH, CONSUMER_CLAIMS) == -1)
+        return -1;
+    return mq_consume(mq, NAMES_STATE, STATE_PREFETCH, CONSUMER_STATE);
+}
+
+/* The broker delivers again what was not acked. */
+static void
+consumer_down(struct mq *mq, void *ctx)
+{
+    struct intake *in = ctx;
+
+    (void)mq;
+    loop_timer_stop(in->retry);
+    batch_clear(&in->batch);
+}
+
+static int
+publisher_up(struct mq *mq, void *ctx)
+{
+    (void)ctx;
+    return mq_use_confirms(mq);
+}
+
+static void
+publisher_down(struct mq *mq, void *ctx)
+{
+    struct intake *in = ctx;
+
+    (void)mq;
+    post_down(in->post);
+}
+
+static void
+publisher_settled(struct mq *mq, uint64_t cookie, enum mq_outcome outcome, void *ctx)
+{
+    struct intake *in = ctx;
+
+    (void)mq;
+    post_settle(in->post, cookie, outcome);
+}
+
+static void
+publisher_writable(struct mq *mq, void *ctx)
+{
+    struct intake *in = ctx;
+
+    (void)mq;
+    post_flush(in->post);
+}
+
+static void
+answer_settled(void *ctx, const struct parcel_label *label, enum mq_outcome outcome)
+{
+    (void)ctx;
+    if (outcome == MQ_RETURNED)
+        log_debug("to=%s: the session that asked is gone", label->name);
+}
+
+static void *
+intake_open(struct flow *flow)
+{
+    static const struct mq_handlers consuming = {
+        .up = consumer_up, .down = consumer_down, .delivery = on_delivery, .drained = on_drained};
+    static const struct mq_handlers publishing = {.up = publisher_up,
+                                                  .down = publisher_down,
+                                                  .settled = publisher_settled,
+                                                  .writable = publisher_writable};
+    struct intake *in = mem_alloc(sizeof *in);
+    struct mq_config config;
+
+    in->flow = flow;
+    in->retry = loop_timer_new(flow->loop, on_retry, in);
+    in->post = post_new(answer_settled, in);
+    config = flow_mq_config(flow, "publish", &in->publisher_name);
+    in->publisher = mq_new(flow->loop, &config, &publishing, in);
+    post_attach(in->post, in->publisher);
+    config = flow_mq_config(flow, "consume", &in->consumer_name);
+    in->consumer = mq_new(flow->loop, &config, &consuming, in);
+    mq_start(in->publisher);
+    mq_start(in->consumer);
+    return in;
+}
+
+static void
+intake_stop(void *self)
+{
+    struct intake *in = self;
+
+    process(in);
+    loop_stop(in->flow->loop);
+}
+
+static void
+intake_close(void *self)
+{
+    struct intake *in = self;
+
+    mq_free(in->consumer);
+    mq_free(in->publisher);
+    post_free(in->post);
+    batch_free(&in->batch);
+    loop_timer_free(in->retry);
+    mem_cleanup(&in->consumer_name);
+    mem_cleanup(&in->publisher_name);
+    mem_cleanup(&in);
+}
+
+const struct flow_kind intake_kind = {
+    .name = "intake", .open = intake_open, .stop = intake_stop, .close = intake_close};

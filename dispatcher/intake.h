@@ -1,0 +1,32 @@
+#ifndef DISPATCHER_INTAKE_H
+#define DISPATCHER_INTAKE_H
+
+#include "dispatcher/batch.h"
+#include "dispatcher/flow.h"
+#include "dispatcher/post.h"
+
+/* The intake flow: claims and states, in batches: one transaction a kind, then the
+ * answers, then the ack. */
+extern const struct flow_kind intake_kind;
+
+struct intake {
+    struct flow *flow;
+    struct mq *consumer, *publisher;
+    char *consumer_name, *publisher_name;
+    struct post *post;
+    struct batch batch;
+    struct loop_timer *retry;
+    bool moved; /* something may have become ready, or room in a pool's window */
+};
+
+/* What each message is, and whether it says what it may (intake_sort.c). */
+void intake_sort(struct item *item);
+
+/* The kinds of work; each a batch_fn with the struct intake as context. */
+enum flow_status intake_claims(void *intake, struct item **items, size_t n);
+enum flow_status intake_states(void *intake, struct item **items, size_t n);
+enum flow_status intake_beats(void *intake, struct item **items, size_t n);
+enum flow_status intake_gone(void *intake, struct item **items, size_t n);
+enum flow_status intake_ticks(void *intake, struct item **items, size_t n);
+
+#endif

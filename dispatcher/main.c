@@ -1,0 +1,200 @@
+/* hler-dispatcher: reads its settings, waits for tables that fit, runs the flows, and
+ * ends them on SIGTERM. */
+#include <getopt.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "dispatcher/clock_flow.h"
+#include "dispatcher/intake.h"
+#include "dispatcher/outbox.h"
+#include "dispatcher/output.h"
+#include "dispatcher/schema.h"
+
+#define END_WAIT_MS INT64_C(4500)
+#define SCHEMA_RETRY_MS 1000
+#define USAGE_EXIT 2
+#define ARENAS 2 /* of malloc: few threads, little memory */
+
+enum { OUTBOX, INTAKE, OUTPUT, CLOCK, FLOWS };
+
+struct program {
+    struct settings settings;
+    struct counters counters;
+    struct loop *loop;
+    struct pg *pg; /* for the check at the start only */
+    struct loop_timer *timer;
+    enum schema_state schema;
+    struct flow flows[FLOWS];
+    size_t n_started;
+    int status;
+};
+
+static const char usage[] =
+    "Usage: hler-dispatcher [--config FILE] [--check | --print-config]\n"
+    "\n"
+    "Takes operations from PostgreSQL, offers their tasks over RabbitMQ, and records\n"
+    "what the workers report.\n"
+    "\n"
+    "  --config FILE   settings; without it, the defaults\n"
+    "  --check         read the settings, say what is wrong with them, and end\n"
+    "  --print-config  write every setting and what it means, and end\n"
+    "  --version       write the version, and end\n"
+    "\n"
+    "Exit status: 0 ended on request, 2 usage, 78 wrong settings.\n";
+
+struct options {
+    const char *config;
+    bool check, print;
+};
+
+static void
+start_flows(struct program *p)
+{
+    static const struct flow_kind *const kinds[FLOWS] = {
+        [OUTBOX] = &outbox_kind,
+        [INTAKE] = &intake_kind,
+        [OUTPUT] = &output_kind,
+        [CLOCK] = &clock_flow_kind,
+    };
+
+    for (size_t i = 0; i < FLOWS; i++) {
+        struct flow *flow = &p->flows[i];
+
+        flow->kind = kinds[i];
+        flow->settings = &p->settings;
+        flow->counters = &p->counters;
+        flow->nudges = i == INTAKE || i == CLOCK ? &p->flows[OUTBOX] : NULL;
+        if (flow_start(flow) == -1) {
+            p->status = EXIT_FAILURE;
+            loop_stop(p->loop);
+            return;
+        }
+        p->n_started++;
+    }
+    log_info("id=%s version=%s: running", p->settings.id, HLER_VERSION);
+}
+
+static void
+on_timer(void *ctx)
+{
+    struct program *p = ctx;
+
+    if (schema_check(p->pg, &p->schema) != SCHEMA_FITS) {
+        loop_timer_set(p->timer, SCHEMA_RETRY_MS);
+        return;
+    }
+    pg_free(p->pg);
+    p->pg = NULL;
+    start_flows(p);
+}
+
+static void
+on_end(void *ctx)
+{
+    struct program *p = ctx;
+
+    log_info("id=%s: ending", p->settings.id);
+    loop_stop(p->loop);
+}
+
+/* Nothing is lost when a flow does not end in time: what is not acked comes again. */
+static void
+end_flows(struct program *p)
+{
+    int64_t deadline = clock_mono_ns() + END_WAIT_MS * CLOCK_MS_NS;
+
+    for (size_t i = 0; i < p->n_started; i++)
+        flow_stop(&p->flows[i]);
+    for (size_t i = 0; i < p->n_started; i++)
+        if (flow_join(&p->flows[i], deadline) == -1)
+            _exit(p->status);
+    for (size_t i = 0; i < p->n_started; i++)
+        flow_free(&p->flows[i]);
+}
+
+static int
+run(struct program *p)
+{
+    mallopt(M_ARENA_MAX, ARENAS);
+    p->loop = loop_new();
+    loop_signal(p->loop, SIGTERM, on_end, p);
+    loop_signal(p->loop, SIGINT, on_end, p);
+    p->pg = pg_new(p->settings.dsn, "hler-dispatcher start", (int)p->settings.pg_timeout_ms);
+    p->timer = loop_timer_new(p->loop, on_timer, p);
+    loop_timer_set(p->timer, 0);
+    loop_run(p->loop);
+    end_flows(p);
+    pg_free(p->pg);
+    loop_timer_free(p->timer);
+    loop_free(p->loop);
+    return p->status;
+}
+
+/* -1 to go on, else the exit status. */
+static int
+read_options(int argc, char **argv, struct options *out)
+{
+    static const struct option known[] = {
+        {"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 'k'},
+        {"print-config", no_argument, NULL, 'p'}, {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+    };
+    int c;
+
+    while ((c = getopt_long(argc, argv, "c:h", known, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            out->config = optarg;
+            break;
+        case 'k':
+            out->check = true;
+            break;
+        case 'p':
+            out->print = true;
+            break;
+        case 'v':
+            puts("hler-dispatcher " HLER_VERSION);
+            return EXIT_SUCCESS;
+        case 'h':
+            fputs(usage, stdout);
+            return EXIT_SUCCESS;
+        default:
+            fputs(usage, stderr);
+            return USAGE_EXIT;
+        }
+    }
+    if (optind == argc)
+        return -1;
+    fprintf(stderr, "hler-dispatcher: %s: unexpected\n%s", argv[optind], usage);
+    return USAGE_EXIT;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct program p = {.status = EXIT_SUCCESS};
+    struct options options = {0};
+    int status = read_options(argc, argv, &options);
+
+    if (status != -1)
+        return status;
+    loop_block_signals();
+    if (settings_load(options.config, &p.settings) > 0) {
+        settings_free(&p.settings);
+        return CONFIG_EXIT;
+    }
+    log_open("hler-dispatcher", settings_log_level(&p.settings));
+    if (options.print)
+        settings_print(stdout, &p.settings);
+    else if (!options.check)
+        status = run(&p);
+    settings_free(&p.settings);
+    return status == -1 ? EXIT_SUCCESS : status;
+}

@@ -1,0 +1,255 @@
+/* Outbox: woken by a hint of the database, by the intake, by room in the window, and
+ * by a timer in case a hint was lost. */
+#include "dispatcher/outbox.h"
+
+#include <errno.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "proto/names.h"
+
+#define WINDOW_MESSAGES 256
+#define POLL_MS 1000      /* LISTEN is a hint, polling is the promise */
+#define PUMP_GAP_MS 2     /* a burst of hints is one round */
+#define CHORES_GAP_MS 25  /* stops and verdicts: not in each round of offers */
+#define STOP_WAIT_MS 1000 /* for confirms, at the end */
+#define WORK_CHANNEL "hler_work"
+
+size_t
+outbox_room(const struct outbox *outbox)
+{
+    size_t used = post_count(outbox->post);
+
+    return used < WINDOW_MESSAGES ? WINDOW_MESSAGES - used : 0;
+}
+
+/* Run the pump soon: at once after a quiet time. */
+static void
+pump_soon(struct outbox *outbox)
+{
+    int64_t since_ms = (clock_mono_ns() - outbox->pumped_ns) / CLOCK_MS_NS;
+
+    loop_timer_set(outbox->pump, since_ms >= PUMP_GAP_MS ? 0 : PUMP_GAP_MS - since_ms);
+}
+
+static void
+on_hint(void *ctx, uint32_t events)
+{
+    struct outbox *outbox = ctx;
+
+    (void)events;
+    if (pg_notified(outbox->flow->pg))
+        pump_soon(outbox);
+    else if (!pg_is_up(outbox->flow->pg)) {
+        loop_remove(outbox->hints);
+        outbox->hints = NULL;
+        pump_soon(outbox);
+    }
+}
+
+/* Watch the database's socket as long as it is the one that we know.  To be called
+ * after every use of it, so that a socket that was closed is given up before its
+ * number can come back. */
+static void
+watch_hints(struct outbox *outbox)
+{
+    int fd = pg_is_up(outbox->flow->pg) ? pg_socket(outbox->flow->pg) : -1;
+
+    if (outbox->hints != NULL && fd == outbox->hints_fd)
+        return;
+    loop_remove(outbox->hints);
+    outbox->hints = NULL;
+    outbox->hints_fd = fd;
+    if (fd != -1)
+        outbox->hints = loop_add(outbox->flow->loop, fd, EPOLLIN, on_hint, outbox);
+}
+
+/* Stops and verdicts, when it is time for them. */
+static enum flow_status
+chores(struct outbox *outbox, bool *more)
+{
+    int64_t now = clock_mono_ns();
+    enum flow_status status;
+
+    if (now - outbox->chores_ns < CHORES_GAP_MS * CLOCK_MS_NS) {
+        *more = true; /* so that they come soon, and not with the next poll */
+        return FLOW_OK;
+    }
+    outbox->chores_ns = now;
+    status = outbox_stops(outbox);
+    return status == FLOW_OK ? outbox_verdicts(outbox) : status;
+}
+
+static void
+on_pump(void *ctx)
+{
+    struct outbox *outbox = ctx;
+    bool offers = false, soon = false;
+    enum flow_status status;
+
+    if (!mq_is_up(outbox->publisher)) {
+        loop_timer_set(outbox->pump, POLL_MS);
+        return;
+    }
+    status = outbox_offer(outbox, &offers);
+    if (status == FLOW_OK)
+        status = chores(outbox, &soon);
+    outbox->pumped_ns = clock_mono_ns();
+    watch_hints(outbox);
+    if (status != FLOW_OK) {
+        loop_timer_set(outbox->pump, flow_backoff_ms(outbox->flow));
+        return;
+    }
+    flow_well(outbox->flow);
+    if (pg_notified(outbox->flow->pg) || offers)
+        loop_timer_set(outbox->pump, PUMP_GAP_MS);
+    else
+        loop_timer_set(outbox->pump, soon ? CHORES_GAP_MS : POLL_MS);
+}
+
+static void
+on_check(void *ctx)
+{
+    struct outbox *outbox = ctx;
+
+    loop_timer_set(outbox->check, outbox->flow->settings->offer_wait_ms / 2);
+    if (!mq_is_up(outbox->publisher))
+        return;
+    if (outbox_reoffer(outbox) != FLOW_OK)
+        pump_soon(outbox); /* which tells, and tries again */
+    watch_hints(outbox);
+}
+
+static void
+on_settled(void *ctx, const struct parcel_label *label, enum mq_outcome outcome)
+{
+    struct outbox *outbox = ctx;
+
+    switch ((enum outbox_parcel)label->kind) {
+    case OUTBOX_OFFER:
+        outbox_pool_settled(outbox, label->name, outcome);
+        break;
+    case OUTBOX_VERDICT:
+        outbox_verdict_settled(outbox, label->name);
+        break;
+    case OUTBOX_STOP:
+        break;
+    }
+    if (post_count(outbox->post) == WINDOW_MESSAGES / 2)
+        pump_soon(outbox);
+}
+
+static int
+publisher_up(struct mq *mq, void *ctx)
+{
+    struct outbox *outbox = ctx;
+
+    if (mq_check_exchange(mq, NAMES_TASKS) == -1 || mq_check_exchange(mq, NAMES_RESULTS) == -1 ||
+        mq_use_confirms(mq) == -1)
+        return -1;
+    pump_soon(outbox);
+    return 0;
+}
+
+static void
+publisher_down(struct mq *mq, void *ctx)
+{
+    struct outbox *outbox = ctx;
+
+    (void)mq;
+    post_down(outbox->post);
+}
+
+static void
+publisher_settled(struct mq *mq, uint64_t cookie, enum mq_outcome outcome, void *ctx)
+{
+    struct outbox *outbox = ctx;
+
+    (void)mq;
+    post_settle(outbox->post, cookie, outcome);
+}
+
+static void
+publisher_writable(struct mq *mq, void *ctx)
+{
+    struct outbox *outbox = ctx;
+
+    (void)mq;
+    post_flush(outbox->post);
+}
+
+static void *
+outbox_open(struct flow *flow)
+{
+    static const struct mq_handlers handlers = {.up = publisher_up,
+                                                .down = publisher_down,
+                                                .settled = publisher_settled,
+                                                .writable = publisher_writable};
+    struct outbox *outbox = mem_alloc(sizeof *outbox);
+    struct mq_config config = flow_mq_config(flow, "publish", &outbox->publisher_name);
+
+    config.window_messages = WINDOW_MESSAGES;
+    outbox->flow = flow;
+    outbox->hints_fd = -1;
+    SLIST_INIT(&outbox->ill);
+    pg_listen(flow->pg, WORK_CHANNEL);
+    outbox->post = post_new(on_settled, outbox);
+    outbox->pump = loop_timer_new(flow->loop, on_pump, outbox);
+    outbox->check = loop_timer_new(flow->loop, on_check, outbox);
+    loop_timer_set(outbox->check, flow->settings->offer_wait_ms / 2);
+    outbox->publisher = mq_new(flow->loop, &config, &handlers, outbox);
+    post_attach(outbox->post, outbox->publisher);
+    mq_start(outbox->publisher);
+    return outbox;
+}
+
+static void
+outbox_nudged(void *self)
+{
+    pump_soon(self);
+}
+
+static void
+on_stop_wait(void *ctx)
+{
+    struct outbox *outbox = ctx;
+
+    loop_stop(outbox->flow->loop);
+}
+
+/* Offers that were taken but not confirmed would have to wait for offer_wait: give
+ * them a moment. */
+static void
+outbox_stop(void *self)
+{
+    struct outbox *outbox = self;
+
+    loop_timer_free(outbox->pump);
+    loop_timer_stop(outbox->check);
+    outbox->pump = loop_timer_new(outbox->flow->loop, on_stop_wait, outbox);
+    loop_timer_set(outbox->pump, post_count(outbox->post) > 0 ? STOP_WAIT_MS : 0);
+}
+
+static void
+outbox_close(void *self)
+{
+    struct outbox *outbox = self;
+
+    loop_remove(outbox->hints);
+    mq_free(outbox->publisher);
+    post_free(outbox->post);
+    loop_timer_free(outbox->pump);
+    loop_timer_free(outbox->check);
+    outbox_pools_free(outbox);
+    buf_free(&outbox->verdicts_done);
+    mem_cleanup(&outbox->publisher_name);
+    mem_cleanup(&outbox);
+}
+
+const struct flow_kind outbox_kind = {.name = "outbox",
+                                      .open = outbox_open,
+                                      .nudged = outbox_nudged,
+                                      .stop = outbox_stop,
+                                      .close = outbox_close};

@@ -1,0 +1,70 @@
+#ifndef DISPATCHER_OUTBOX_H
+#define DISPATCHER_OUTBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "common/buf.h"
+#include "dispatcher/flow.h"
+#include "dispatcher/post.h"
+
+/* The outbox flow: everything that the tables want published: offers, stops and
+ * verdicts.  Never more is taken from the tables than the publish window carries, and
+ * no transaction is open while something is published. */
+extern const struct flow_kind outbox_kind;
+
+struct loop_source;
+struct loop_timer;
+
+/* A pool whose offers do not arrive: one log line per change, not per offer. */
+struct ill_pool {
+    SLIST_ENTRY(ill_pool) link;
+    char *name;
+};
+SLIST_HEAD(ill_pools, ill_pool);
+
+struct outbox {
+    struct flow *flow;
+    struct mq *publisher;
+    char *publisher_name;
+    struct post *post;
+    struct loop_timer *pump, *check; /* next round of offers; next look for silent queues */
+    struct loop_source *hints;       /* the database's socket, for LISTEN */
+    int hints_fd;
+    int64_t pumped_ns, chores_ns; /* when these ran last */
+    struct ill_pools ill;
+    struct buf verdicts_done; /* array of ids, open while verdicts are under way */
+    size_t n_verdicts;        /* under way */
+};
+
+enum outbox_parcel { OUTBOX_OFFER, OUTBOX_STOP, OUTBOX_VERDICT };
+
+/* How many more messages may be taken from the tables. */
+size_t outbox_room(const struct outbox *outbox);
+
+/* Take what is due and publish it.  *more = there was as much as could be taken, look
+ * again soon. */
+enum flow_status outbox_offer(struct outbox *outbox, bool *more) MUST_CHECK;
+
+/* Offers that nobody has claimed for a while: publish them again where the queue is
+ * empty, which shows that the broker has lost them. */
+enum flow_status outbox_reoffer(struct outbox *outbox) MUST_CHECK;
+
+/* Publish the rows of offer_due() or reoffer_due(); returns how many. */
+size_t outbox_send_offers(struct outbox *outbox, const struct pg_result *result);
+
+/* The outcome of one offer: whether its pool has a queue that takes it. */
+void outbox_pool_settled(struct outbox *outbox, const char *pool, enum mq_outcome outcome);
+void outbox_pool_ill(struct outbox *outbox, const char *pool, const char *why);
+bool outbox_pool_is_ill(struct outbox *outbox, const char *pool);
+void outbox_pools_free(struct outbox *outbox);
+
+enum flow_status outbox_stops(struct outbox *outbox) MUST_CHECK;
+
+/* Verdict events: the next ones are taken when all of the last are settled and marked. */
+enum flow_status outbox_verdicts(struct outbox *outbox) MUST_CHECK;
+void outbox_verdict_settled(struct outbox *outbox, const char *id);
+
+#endif

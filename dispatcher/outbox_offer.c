@@ -1,0 +1,73 @@
+/* Offers: rows that became attempts, on their way to the pools' queues.  An attempt
+ * whose offer did not arrive stays `offered` and is offered again by and by, under the
+ * same number and token; a second copy costs one refused claim. */
+#include <stdio.h>
+#include <string.h>
+
+#include "dispatcher/outbox.h"
+#include "proto/ident.h"
+#include "proto/names.h"
+
+static const char due_sql[] =
+    "SELECT pool, task, attempt, token, message FROM hler_core.offer_due($1, $2::int)";
+
+#define NUMBER_SIZE 24
+
+static void
+send_offer(struct outbox *outbox, const struct pg_result *result, size_t row)
+{
+    struct attempt_name name;
+    char id[IDENT_NAME_SIZE];
+
+    memcpy(name.task, pg_get(result, row, "task"), sizeof name.task);
+    memcpy(name.token, pg_get(result, row, "token"), sizeof name.token);
+    name.attempt = (int32_t)pg_get_int(result, row, "attempt");
+    post_send(outbox->post,
+              &(struct mq_message){.exchange = NAMES_TASKS,
+                                   .routing_key = pg_get(result, row, "pool"),
+                                   .content_type = NAMES_JSON,
+                                   .type = NAMES_TYPE_OFFER,
+                                   .message_id = ident_name_text(&name, id),
+                                   .body = pg_get(result, row, "message"),
+                                   .len = pg_len(result, row, "message"),
+                                   .persistent = true,
+                                   .mandatory = true},
+              &(struct parcel_label){
+                  .kind = OUTBOX_OFFER, .name = pg_get(result, row, "pool"), .keep = true});
+}
+
+size_t
+outbox_send_offers(struct outbox *outbox, const struct pg_result *result)
+{
+    size_t n = pg_rows(result);
+
+    for (size_t row = 0; row < n; row++)
+        send_offer(outbox, result, row);
+    atomic_fetch_add(&outbox->flow->counters->offered, n);
+    return n;
+}
+
+enum flow_status
+outbox_offer(struct outbox *outbox, bool *more)
+{
+    struct pg_result *result CLEANUP(pg_result_cleanup) = NULL;
+    size_t room = outbox_room(outbox), batch = (size_t)outbox->flow->settings->offers_batch;
+    char max[NUMBER_SIZE];
+    const struct pg_param params[] = {
+        {.value = outbox->flow->settings->id, .len = -1},
+        {.value = max, .len = -1},
+    };
+    enum flow_status status;
+
+    *more = false;
+    if (room > batch)
+        room = batch;
+    if (room == 0)
+        return FLOW_OK;
+    snprintf(max, sizeof max, "%zu", room);
+    status = flow_exec(outbox->flow, due_sql, params, ARRAY_LEN(params), &result);
+    if (status != FLOW_OK)
+        return status;
+    *more = outbox_send_offers(outbox, result) == room;
+    return FLOW_OK;
+}

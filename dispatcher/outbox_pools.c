@@ -1,0 +1,82 @@
+/* Which pools take no offers, so that a lasting state is told once. */
+#include <string.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+#include "dispatcher/outbox.h"
+
+static struct ill_pool *
+find(struct outbox *outbox, const char *pool)
+{
+    struct ill_pool *ill;
+
+    SLIST_FOREACH(ill, &outbox->ill, link)
+    {
+        if (strcmp(ill->name, pool) == 0)
+            return ill;
+    }
+    return NULL;
+}
+
+void
+outbox_pool_ill(struct outbox *outbox, const char *pool, const char *why)
+{
+    struct ill_pool *ill;
+
+    if (find(outbox, pool) != NULL)
+        return;
+    ill = mem_alloc(sizeof *ill);
+    ill->name = mem_dup(pool);
+    SLIST_INSERT_HEAD(&outbox->ill, ill, link);
+    log_warn("pool=%s: %s; its tasks wait", pool, why);
+}
+
+static void
+mark_well(struct outbox *outbox, const char *pool)
+{
+    struct ill_pool *ill = find(outbox, pool);
+
+    if (ill == NULL)
+        return;
+    log_info("pool=%s: offers arrive again", pool);
+    SLIST_REMOVE(&outbox->ill, ill, ill_pool, link);
+    mem_cleanup(&ill->name);
+    mem_cleanup(&ill);
+}
+
+void
+outbox_pool_settled(struct outbox *outbox, const char *pool, enum mq_outcome outcome)
+{
+    switch (outcome) {
+    case MQ_CONFIRMED:
+        mark_well(outbox, pool);
+        return;
+    case MQ_RETURNED:
+        outbox_pool_ill(outbox, pool,
+                        "the broker has no queue for it (hler.tasks.<pool>, bound to hler.tasks)");
+        return;
+    case MQ_NACKED:
+        outbox_pool_ill(outbox, pool, "its queue refuses offers");
+        return;
+    case MQ_UNKNOWN: /* kept parcels go out again instead */
+        return;
+    }
+}
+
+void
+outbox_pools_free(struct outbox *outbox)
+{
+    while (!SLIST_EMPTY(&outbox->ill)) {
+        struct ill_pool *ill = SLIST_FIRST(&outbox->ill);
+
+        SLIST_REMOVE_HEAD(&outbox->ill, link);
+        mem_cleanup(&ill->name);
+        mem_cleanup(&ill);
+    }
+}
+
+bool
+outbox_pool_is_ill(struct outbox *outbox, const char *pool)
+{
+    return find(outbox, pool) != NULL;
+}

@@ -1,0 +1,89 @@
+/* Output and progress as rows: text as in the event, raw bytes beside it when the
+ * text is not exactly them. */
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "dispatcher/columns.h"
+#include "dispatcher/output.h"
+#include "proto/base64.h"
+
+static const char sql[] =
+    "SELECT i, verdict FROM hler_core.record_output($1::text[], $2::text[], $3::uuid[], $4::int[],"
+    " $5::text[], $6::bigint[], $7::timestamptz[], $8::text[], $9::text[], $10::bytea[],"
+    " $11::text[])";
+
+enum { USERS, KINDS, TASKS, ATTEMPTS, TOKENS, SEQS, TIMES, STREAMS, TEXTS, RAWS, DATA, COLUMNS };
+
+/* A member that event_check() has found right, or NULL when it is left out. */
+static const char *
+member(const struct event *event, const char *key)
+{
+    struct json_error err = {""};
+    const char *text = NULL;
+
+    if (json_get_string(event->data, key, true, SIZE_MAX, &text, &err) == -1)
+        log_panic("unchecked event: %s", err.text);
+    return text;
+}
+
+static void
+add_raw(struct buf *column, const char *base64)
+{
+    struct buf bytes CLEANUP(buf_free) = {0};
+
+    if (base64 != NULL && base64_decode(base64, strlen(base64), &bytes) == -1)
+        log_panic("unchecked event: base64");
+    pg_array_bytea(column, bytes.data, bytes.len);
+}
+
+/* The columns of either kind; those of the other are NULL. */
+static void
+add_data(struct buf columns[COLUMNS], const struct event *event)
+{
+    bool output = event->kind == EVENT_OUTPUT;
+    const char *data = NULL;
+    size_t len = 0;
+
+    if (!output)
+        data = json_text(event->data, &len);
+    columns_text(&columns[STREAMS], output ? member(event, "stream") : NULL);
+    columns_text(&columns[TEXTS], output ? member(event, "text") : NULL);
+    add_raw(&columns[RAWS], output ? member(event, "base64") : NULL);
+    pg_array_text(&columns[DATA], data, len);
+}
+
+static void
+add_event(struct buf columns[COLUMNS], const struct item *item)
+{
+    const struct event *event = &item->event;
+
+    columns_text(&columns[USERS], item->user);
+    columns_text(&columns[KINDS], event_word(event->kind));
+    columns_text(&columns[TASKS], event->name.task);
+    pg_array_int(&columns[ATTEMPTS], event->name.attempt);
+    columns_text(&columns[TOKENS], event->name.token);
+    pg_array_int(&columns[SEQS], event->seq);
+    columns_text(&columns[TIMES], event->time);
+    add_data(columns, event);
+}
+
+enum flow_status
+output_record(void *ctx, struct item **items, size_t n)
+{
+    struct flow *flow = ctx;
+    struct buf columns[COLUMNS];
+    enum flow_status status;
+
+    columns_open(columns, COLUMNS);
+    for (size_t i = 0; i < n; i++)
+        add_event(columns, items[i]);
+    status = columns_exec(flow, sql, columns, COLUMNS, NULL);
+    if (status != FLOW_OK)
+        return status;
+    for (size_t i = 0; i < n; i++)
+        items[i]->work = WORK_DONE;
+    atomic_fetch_add(&flow->counters->outputs, n);
+    return FLOW_OK;
+}
