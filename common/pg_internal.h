@@ -1,0 +1,47 @@
+#ifndef COMMON_PG_INTERNAL_H
+#define COMMON_PG_INTERNAL_H
+
+/* What the pg_*.c files share; nobody else includes it. */
+
+#include <libpq-fe.h>
+#include <stdint.h>
+
+#include "common/pg.h"
+
+struct pg_statement {
+    char *sql;
+    char name[16];
+    struct pg_statement *next;
+};
+
+struct pg {
+    char *dsn;
+    const char *application_name;
+    int timeout_ms;
+    PGconn *conn;  /* NULL while down */
+    bool was_down; /* "down" has been logged and "up" has not, since */
+    bool notified;
+    char *channel;                   /* listened to; NULL = none */
+    struct pg_statement *statements; /* prepared on this connection */
+    unsigned statement_count;
+    struct pg_failure failure;
+};
+
+struct pg_result {
+    PGresult *rows;
+};
+
+/* pg_wait.c: everything that waits, each with an absolute deadline (CLOCK_MONOTONIC ns). */
+int pg_wait_connect(struct pg *pg, int64_t deadline_ns); /* 0 or -1 (failure filled) */
+int pg_wait_flush(struct pg *pg, int64_t deadline_ns);   /* 0 or -1 */
+/* The last result of the command in progress (an error result wins); NULL = lost or late. */
+PGresult *pg_wait_result(struct pg *pg, int64_t deadline_ns);
+
+/* pg_failure.c */
+void pg_failure_clear(struct pg *pg);
+void pg_failure_text(struct pg *pg, const char *sqlstate, const char *message);
+enum pg_status pg_failure_from(struct pg *pg, const PGresult *r); /* classified by SQLSTATE */
+/* Drop the connection; one log line if it was up, or was never down before. */
+enum pg_status pg_failure_down(struct pg *pg);
+
+#endif
