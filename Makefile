@@ -52,8 +52,9 @@ EXEC := $(patsubst worker/executors/%_main.c,%,$(wildcard worker/executors/*_mai
 PROGRAMS := $(addprefix $(BUILD)/bin/,$(BIN)) $(addprefix $(BUILD)/libexec/executors/,$(EXEC))
 TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all check lint format bench install clean
+.PHONY: all tests check lint format bench install clean
 all: $(PROGRAMS)
+tests: $(TESTS)
 
 $(LIB_COMMON): $(call obj,$(COMMON_SRC))
 $(LIB_PROTO): $(call obj,$(PROTO_SRC))
@@ -106,7 +107,7 @@ C_FILES = $(shell git ls-files '*.c' '*.h')
 format:
 	clang-format -i $(C_FILES)
 lint:
-	tests/lint $(BUILD)
+	tests/lint
 
 bench: all
 	tests/bench/run

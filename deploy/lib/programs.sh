@@ -69,10 +69,11 @@ worker_configure() {
     local -a keys
     mkdir -p -- "$stack/spool/$1"
     mapfile -t keys < <(
-        printf 'worker.id="%s"\nworker.pool="default"\nworker.slots=%s\n' "$1" "$slots"
-        printf 'worker.spool=%s\nworker.state=%s\n' "$(config_quote "$stack/spool/$1")" "$(config_quote "$stack/state")"
+        printf 'worker.pool="default"\nworker.slots=%s\n' "$slots"
+        printf 'worker.spool=%s\nworker.state_dir=%s\n' "$(config_quote "$stack/spool/$1")" "$(config_quote "$stack/state")"
         printf 'worker.heartbeat_ms=%s\n' "$heartbeat_ms"
         printf 'worker.roots=[%s]\n' "$(config_quote "$deploy/examples/playbooks")"
+        printf 'worker.collections=%s\n' "$(config_quote "$(dirname "$deploy")/worker/executors/collection")"
         printf 'worker.commands=["/bin", "/usr/bin", %s]\n' "$(config_quote "$deploy/examples/playbooks")"
         broker_keys "$1"
         settings_for worker

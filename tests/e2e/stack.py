@@ -1,0 +1,261 @@
+"""A stack of deploy/stack for tests, and what one asks of it: as a front end (psycopg2), as a stranger on
+a listener's queue (pika), as a person (hler), and as whoever kills and stops processes."""
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+
+import pika
+import psycopg2
+import psycopg2.extras
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(TOP, "build")))
+ENDS = ("succeeded", "failed", "cancelled")
+SANITIZER = re.compile(r"(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error: ).*")
+
+psycopg2.extras.register_uuid()
+
+
+def wait_for(look, timeout=30, what="it"):
+    """Polls look() until it is true and returns that; fails with what look() said last."""
+    end = time.monotonic() + timeout
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        if time.monotonic() > end:
+            raise AssertionError(f"{what}: not within {timeout} s; last seen: {seen!r}")
+        time.sleep(0.05)
+
+
+def read(path):
+    with open(path, encoding="utf-8", errors="replace") as f:
+        return f.read()
+
+
+class Listener:
+    """A stranger: reads one queue with pika and nothing else."""
+
+    def __init__(self, url, queue):
+        self.connection = pika.BlockingConnection(pika.URLParameters(url))
+        self.channel = self.connection.channel()
+        self.queue = queue
+        self.messages = []
+
+    def read(self):
+        """Takes what is there."""
+        while True:
+            method, properties, body = self.channel.basic_get(self.queue, auto_ack=True)
+            if method is None:
+                return self.messages
+            self.messages.append((method.routing_key, properties, json.loads(body)))
+
+    def events(self, operation):
+        """The events of one operation, as they came."""
+        return [e for key, _, e in self.read() if key.split(".")[4] == str(operation)]
+
+    def close(self):
+        self.connection.close()
+
+
+class Stack:
+    """`options` are those of `deploy/stack up`."""
+
+    def __init__(self, *options, build=BUILD, start=True):
+        self.dir = tempfile.mkdtemp(prefix="hler-e2e.")
+        os.chmod(self.dir, 0o711)
+        self.build = build
+        self.options = ["--bin", build, "--heartbeat-ms", "500",
+                        "--set", f'worker.roots=["{HERE}/playbooks", "{TOP}/deploy/examples/playbooks"]', *options]
+        self.env = {}
+        self.connections = {}
+        if start:
+            self.up()
+
+    def up(self):
+        environ = dict(os.environ)
+        log = f"log_path={self.dir}/log/sanitizer"
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
+            environ[name] = ":".join(filter(None, [environ.get(name), log]))
+        subprocess.run([f"{TOP}/deploy/stack", "up", self.dir, *self.options], check=True, env=environ)
+        self.env = dict(re.findall(r"^(\w+)='(.*)'$", read(f"{self.dir}/env"), re.M))
+        self.apply(read(f"{HERE}/catalog.cfg"))
+
+    def down(self):
+        for connection in self.connections.values():
+            connection.close()
+        self.connections = {}
+        subprocess.run([f"{TOP}/deploy/stack", "down", self.dir], check=True)
+        left = subprocess.run([f"{TOP}/deploy/stack", "status", self.dir], stdout=subprocess.PIPE, text=True, check=False)
+        assert re.search(r"^processes +0$", left.stdout, re.M), left.stdout
+        reports = self.sanitizer_reports()
+        assert not reports, "\n".join(reports)
+        if not os.environ.get("HLER_KEEP"):
+            subprocess.run(["rm", "-rf", self.dir], check=True)
+
+    def sanitizer_reports(self):
+        found = []
+        for name in sorted(os.listdir(f"{self.dir}/log")):
+            text = read(f"{self.dir}/log/{name}")
+            found += [f"{name}: {text[m.start():m.start() + 4000]}" for m in [SANITIZER.search(text)] if m]
+        return found
+
+    def restart(self, name):
+        subprocess.run([f"{TOP}/deploy/stack", "restart", self.dir, name], check=True)
+
+    # ---- database ----
+
+    def connect(self, role="operator"):
+        """A new connection of a role: frontend, operator, dispatcher or migrate (the superuser)."""
+        connection = psycopg2.connect(self.env[f"HLER_{role.upper()}_DSN"])
+        connection.autocommit = True
+        return connection
+
+    def sql(self, query, *args, role="operator"):
+        """The rows, as dictionaries; nothing for a statement without rows."""
+        if role not in self.connections or self.connections[role].closed:
+            self.connections[role] = self.connect(role)
+        with self.connections[role].cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+            cursor.execute(query, args)
+            return [dict(r) for r in cursor.fetchall()] if cursor.description else []
+
+    def one(self, query, *args, role="operator"):
+        rows = self.sql(query, *args, role=role)
+        assert len(rows) == 1, rows
+        row = rows[0]
+        return next(iter(row.values())) if len(row) == 1 else row
+
+    # ---- the main job ----
+
+    def submit(self, kind, inputs=None, **columns):
+        """A plain INSERT, as a front end does it; returns the operation's id."""
+        columns = dict(columns, type=kind, inputs=json.dumps(inputs or {}))
+        names = ", ".join(columns)
+        marks = ", ".join(["%s"] * len(columns))
+        return self.one(f"INSERT INTO hler.operation ({names}) VALUES ({marks}) RETURNING id",
+                        *columns.values(), role="frontend")
+
+    def shell(self, script, kind="test.shell", **columns):
+        return self.submit(kind, {"script": script}, **columns)
+
+    def operation(self, operation):
+        return self.one("SELECT * FROM hler.operations WHERE id = %s", operation)
+
+    def wait(self, operation, states=ENDS, timeout=30):
+        """Waits for a state and returns the operation's row."""
+        def look():
+            row = self.operation(operation)
+            return row if row["state"] in states else None
+        try:
+            return wait_for(look, timeout)
+        except AssertionError:
+            raise AssertionError(f"operation {operation} is not {states} after {timeout} s: "
+                                 f"{self.describe(operation)}") from None
+
+    def run(self, kind, inputs=None, timeout=30, **columns):
+        """Submits and waits for the end; returns the operation's row."""
+        return self.wait(self.submit(kind, inputs, **columns), timeout=timeout)
+
+    def describe(self, operation):
+        return json.dumps({view: self.sql(f"SELECT * FROM hler.{view} WHERE {key} = %s", operation)
+                           for view, key in (("operations", "id"), ("tasks", "operation"), ("attempts", "operation"))},
+                          default=str, indent=1)
+
+    def tasks(self, operation):
+        return self.sql("SELECT * FROM hler.tasks WHERE operation = %s ORDER BY no", operation)
+
+    def attempts(self, operation):
+        return self.sql("SELECT * FROM hler.attempts WHERE operation = %s ORDER BY task, attempt", operation)
+
+    def events(self, operation):
+        """All numbered events of an operation, output and the others, in order."""
+        return self.sql("""SELECT task, attempt, seq, type, data FROM hler.events WHERE operation = %s AND seq IS NOT NULL
+                           UNION ALL
+                           SELECT task, attempt, seq, 'output', jsonb_build_object('stream', stream, 'text', text)
+                             FROM hler.output WHERE operation = %s ORDER BY task, attempt, seq""", operation, operation)
+
+    def output(self, operation, stream="stdout"):
+        """The bytes of a stream."""
+        rows = self.sql("SELECT text, raw FROM hler.output WHERE operation = %s AND stream = %s ORDER BY task, attempt, seq",
+                        operation, stream)
+        return b"".join(bytes(r["raw"]) if r["raw"] is not None else r["text"].encode() for r in rows)
+
+    def assert_complete(self, operation):
+        """Every event of every attempt arrived, once, without a gap."""
+        for row in wait_for(lambda: [a for a in self.attempts(operation) if a["finished_at"]], what="an ended attempt"):
+            key = (row["task"], row["attempt"])
+            wait_for(lambda k=key: self.one("""SELECT output_complete FROM hler.attempts
+                                              WHERE task = %s AND attempt = %s""", *k), what=f"all output of {key}")
+            seqs = [e["seq"] for e in self.events(operation) if (e["task"], e["attempt"]) == key]
+            assert seqs == list(range(1, row["last_seq"] + 1)), seqs
+
+    # ---- people, strangers, and processes ----
+
+    def environ(self, **more):
+        return dict(os.environ, PATH=f"{self.build}/bin:{os.environ['PATH']}", **self.env, **more)
+
+    def hler(self, *args, code=0, **more):
+        """Runs `hler`; returns its stdout."""
+        done = subprocess.run([f"{self.build}/bin/hler", *args], env=self.environ(**more), stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+        assert code is None or done.returncode == code, f"hler {args}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+        self.last_error = done.stderr
+        return done.stdout
+
+    def apply(self, text):
+        path = f"{self.dir}/{uuid.uuid4()}.cfg"
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text.replace("@TOP@", TOP))
+        return self.hler("catalog", "apply", path)
+
+    def listener(self):
+        return Listener(self.env["HLER_LISTENER_URL"], self.env["HLER_LISTENER_QUEUE"])
+
+    def amqp(self, user):
+        """A channel of a broker user: dispatcher, operator, worker_1."""
+        connection = pika.BlockingConnection(pika.URLParameters(self.env[f"HLER_AMQP_URL_{user.upper()}"]))
+        return connection.channel()
+
+    def pid(self, name):
+        return int(read(f"{self.dir}/run/{name}.pid").split()[0])
+
+    def signal(self, name, signo):
+        os.kill(self.pid(name), signo)
+
+    def kill(self, name):
+        """kill -9, and waits until it is gone."""
+        pid = self.pid(name)
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not alive(pid), what=f"the end of {name}")
+
+    def log(self, name):
+        return read(f"{self.dir}/log/{name}.log")
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+
+def alive(pid):
+    try:
+        return read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def processes_marked(text):
+    """Pids of living processes whose command line or environment has this text."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f, open(f"/proc/{pid}/environ", "rb") as g:
+                if text.encode() in f.read() + g.read() and int(pid) != os.getpid() and alive(pid):
+                    found.append(int(pid))
+        except OSError:
+            pass
+    return found
