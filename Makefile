@@ -71,7 +71,7 @@ $(BUILD)/lib%.a:
 link = @mkdir -p $(@D); echo "LINK $@"; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o %.a,$^)
 
 $(BUILD)/bin/hler: $(BUILD)/dispatcher/cli/main.o $(LIB_CLI) $(LIB_PROTO) $(LIB_COMMON)
-	$(link) $(call lib,libpq json-c libconfig libcurl librabbitmq) -lpthread
+	$(link) $(call lib,libpq json-c libconfig libcurl libcrypto) -lpthread
 $(BUILD)/bin/hler-dispatcher: $(BUILD)/dispatcher/main.o $(LIB_DISPATCHER) $(LIB_PROTO) $(LIB_COMMON)
 	$(link) $(call lib,libpq json-c libconfig librabbitmq) -lpthread
 $(BUILD)/bin/hler-worker: $(BUILD)/worker/bridge/main.o $(LIB_BRIDGE) $(LIB_RUNNER) $(LIB_PROTO) $(LIB_COMMON)
@@ -97,7 +97,7 @@ $(BUILD)/%.o: %.c
 
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(LIB_BRIDGE) $(LIB_RUNNER) $(LIB_EXECUTORS) \
                  $(LIB_CLI) $(LIB_DISPATCHER) $(LIB_PROTO) $(LIB_COMMON)
-	$(link) $(call lib,cmocka libpq json-c libconfig libcurl librabbitmq) -lpthread
+	$(link) $(call lib,cmocka libpq json-c libconfig libcurl libcrypto librabbitmq) -lpthread
 
 check: all $(TESTS)
 	@set -e; for t in $(TESTS); do echo "== $$t"; \
