@@ -14,7 +14,9 @@
  * advertises connection.blocked, consumer_cancel_notify, publisher_confirms and
  * basic.nack, and is guarded by a watchdog thread that shuts the socket down when
  * one library call lasts too long (traps 1.1, 1.2, 1.4, 1.6).  Any error of the
- * channel or connection throws the whole connection away. */
+ * channel or connection throws the whole connection away; that happens after the handler that ran
+ * into it has returned.  Connecting waits in the loop, call_timeout_ms at most for each
+ * step.  A thread that runs an mq is made by thread_start(), for its stack. */
 
 struct loop;
 struct mq;
@@ -23,14 +25,15 @@ struct mq_config {
     const char *host;
     int port;
     const char *vhost, *user, *password;
-    const char *ca_file, *cert_file, *key_file; /* NULL = no TLS / no client cert */
-    const char *name;                           /* connection_name shown by the broker */
-    int heartbeat_s;                            /* 15..30 are good values */
-    int call_timeout_ms;                        /* longest one library call may last */
-    int confirm_timeout_ms;                     /* an unconfirmed publish this old = reconnect */
-    size_t window_messages;                     /* most unconfirmed publishes; 0 = 256 */
-    size_t window_bytes;                        /* and their bytes; 0 = 1 MiB */
-    size_t max_body_bytes; /* larger deliveries come with body NULL and their size */
+    /* NULL or "" = no TLS / no client certificate; one without a password = EXTERNAL */
+    const char *ca_file, *cert_file, *key_file;
+    const char *name;       /* connection_name shown by the broker */
+    int heartbeat_s;        /* 15..30 are good values */
+    int call_timeout_ms;    /* longest one library call may last */
+    int confirm_timeout_ms; /* an unconfirmed publish this old = reconnect */
+    size_t window_messages; /* most unconfirmed publishes; 0 = 256 */
+    size_t window_bytes;    /* and their bytes; 0 = 1 MiB */
+    size_t max_body_bytes;  /* larger deliveries come with body NULL and their size */
 };
 
 /* What became of a publish. */
@@ -64,7 +67,7 @@ struct mq_delivery {
 /* Callbacks, all in the loop's thread; each may be NULL. */
 struct mq_handlers {
     /* Connected: check and consume here.  Return -1 to drop the connection and try
-     * again later (the mq_* call that failed has logged why). */
+     * again later; the reason of the mq_* call that failed is logged, and no down() follows. */
     int (*up)(struct mq *mq, void *ctx);
     /* Connection lost (each open publish has got MQ_UNKNOWN already; delivery tags
      * of before are void). */
@@ -88,7 +91,8 @@ bool mq_is_up(const struct mq *mq);
 const char *mq_why_down(const struct mq *mq); /* one line for status; "" when up */
 
 /* For use inside `up` (they wait for the broker's answer, call_timeout_ms at
- * most).  0, or -1 after logging what is missing and what to do. */
+ * most).  0, or -1: the connection is given up, and its log line tells what is missing and what
+ * to do. */
 int mq_check_exchange(struct mq *mq, const char *exchange) MUST_CHECK;
 int mq_check_queue(struct mq *mq, const char *queue, uint32_t *messages) MUST_CHECK;
 int mq_declare_exclusive(struct mq *mq, const char *queue) MUST_CHECK; /* exclusive, auto-delete */
@@ -105,7 +109,8 @@ void mq_ack(struct mq *mq, uint64_t tag, bool multiple);
  * writable() will be called; -1 ENOTCONN = down; -1 EMSGSIZE = headers too long. */
 int mq_publish(struct mq *mq, const struct mq_message *message, uint64_t cookie) MUST_CHECK;
 
-/* Depth of a queue by passive declare on this connection; -1 when it cannot be told. */
+/* Depth of a queue by passive declare on this connection; -1 when it cannot be told.  A
+ * missing queue does no harm to the connection. */
 int64_t mq_depth(struct mq *mq, const char *queue);
 
 #endif
