@@ -1,0 +1,54 @@
+"""What a program prints arrives as it was: any bytes, any length, in order."""
+import hashlib
+
+
+def output_of(stack, script, timeout=60):
+    done = stack.run("test.shell", {"script": script}, timeout=timeout)
+    assert done["state"] == "succeeded", done
+    stack.assert_complete(done["id"])
+    return done["id"], stack.output(done["id"])
+
+
+def test_invalid_utf8_and_nul(stack):
+    operation, said = output_of(stack, r"printf 'ok \377\300\200 \000 end\n'")
+    assert said == b"ok \xff\xc0\x80 \x00 end\n"
+    text = "".join(r["text"] for r in stack.sql("SELECT text FROM hler.output WHERE operation = %s ORDER BY seq", operation))
+    assert text == "ok \ufffd\ufffd\ufffd \ufffd end\n"
+
+
+def test_utf8_is_never_cut_in_a_character(stack):
+    script = "for i in $(seq 40000); do printf 'h\\303\\251\\342\\202\\254'; done"
+    operation, said = output_of(stack, script)
+    assert said == "h\u00e9\u20ac".encode() * 40000
+    assert stack.one("SELECT count(*) FROM hler.output WHERE operation = %s AND raw IS NOT NULL", operation) == 0
+
+
+def test_one_line_of_ten_megabytes(stack):
+    operation, said = output_of(stack, "head -c 10000000 /dev/zero | tr '\\0' x; echo")
+    assert len(said) == 10000001
+    assert hashlib.sha256(said).digest() == hashlib.sha256(b"x" * 10000000 + b"\n").digest()
+    assert stack.one("SELECT count(*) FROM hler.output_lines WHERE operation = %s", operation) == 1
+
+
+def test_a_hundred_thousand_lines_in_order(stack):
+    operation, said = output_of(stack, "seq 100000")
+    assert said == b"".join(b"%d\n" % i for i in range(1, 100001))
+    lines = stack.sql("SELECT line, text FROM hler.output_lines WHERE operation = %s AND line IN (1, 50000, 100000) ORDER BY line",
+                      operation)
+    assert [(r["line"], r["text"]) for r in lines] == [(1, "1"), (50000, "50000"), (100000, "100000")]
+
+
+def test_no_output_at_all(stack):
+    _, said = output_of(stack, ":")
+    assert said == b""
+
+
+def test_streams_are_kept_apart(stack):
+    operation, said = output_of(stack, "echo a; echo b >&2; echo c")
+    assert said == b"a\nc\n" and stack.output(operation, "stderr") == b"b\n"
+
+
+def test_output_written_after_the_program_ended_is_still_read(stack):
+    _, said = output_of(stack, "(sleep 0.2; echo late) & echo early")
+    assert said in (b"early\nlate\n", b"early\n")
+    assert said.startswith(b"early\n")
