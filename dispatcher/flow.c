@@ -10,9 +10,9 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
+#include "common/thread.h"
 #include "proto/limits.h"
 
-#define STACK_BYTES (16u * 1024u * 1024u)
 #define CONFLICT_TRIES 5
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MOST_MS 10000
@@ -38,7 +38,7 @@ on_nudge(void *ctx)
     flow->kind->nudged(flow->self);
 }
 
-static void *
+static void
 run(void *ctx)
 {
     struct flow *flow = ctx;
@@ -46,24 +46,17 @@ run(void *ctx)
     flow->self = flow->kind->open(flow);
     loop_run(flow->loop);
     flow->kind->close(flow->self);
-    return NULL;
 }
 
-int
+void
 flow_start(struct flow *flow)
 {
     char *name = mem_printf("hler-dispatcher %s %s", flow->settings->id, flow->kind->name);
-    pthread_attr_t attr;
-    int err;
 
     flow->loop = loop_new();
     flow->pg = pg_new(flow->settings->dsn, name, (int)flow->settings->pg_timeout_ms);
     mem_cleanup(&name);
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK_BYTES);
-    err = pthread_create(&flow->thread, &attr, run, flow);
-    pthread_attr_destroy(&attr);
-    return err == 0 ? 0 : log_errno(err, "flow=%s: no thread: %m", flow->kind->name);
+    flow->thread = thread_start(run, flow, flow->kind->name);
 }
 
 void

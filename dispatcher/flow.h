@@ -45,10 +45,9 @@ struct flow {
     unsigned tries; /* failures in a row: for the back-off */
 };
 
-/* Start the thread (its stack is large: deep AMQP header tables, traps 1.10).
- * *flow has kind, settings, counters and nudges set; the rest is filled here.
- * 0, or -1 after logging. */
-int flow_start(struct flow *flow) MUST_CHECK;
+/* Start the thread.  *flow has kind, settings, counters and nudges set; the rest is
+ * filled here. */
+void flow_start(struct flow *flow);
 
 void flow_stop(struct flow *flow); /* ask for the end; any thread */
 

@@ -36,63 +36,73 @@ static const char *const causes[] = {
     NULL,
 };
 
-static const struct rule started[] = {
-    {"worker", ID}, {"instance", UUID}, {"pid", COUNT}, {.name = NULL}};
-static const struct rule output[] = {{"stream", TEXT, .words = streams},
-                                     {"text", TEXT},
-                                     {"base64", BASE64, .optional = true},
+static const struct rule started[] = {{.name = "worker", .form = ID},
+                                      {.name = "instance", .form = UUID},
+                                      {.name = "pid", .form = COUNT},
+                                      {.name = NULL}};
+static const struct rule output[] = {{.name = "stream", .form = TEXT, .words = streams},
+                                     {.name = "text", .form = TEXT},
+                                     {.name = "base64", .form = BASE64, .optional = true},
                                      {.name = NULL}};
-static const struct rule progress[] = {{"kind", TEXT, .max = LIMIT_FIELD_BYTES}, {.name = NULL}};
-static const struct rule result[] = {{"entity", UUID},
-                                     {"field", FIELD},
-                                     {"mode", TEXT, .words = modes},
-                                     {"secret", FLAG},
-                                     {"value", ANY, .max = LIMIT_VALUE_BYTES},
-                                     {.name = NULL}};
-static const struct rule finished[] = {{"state", TEXT, .words = ends},
-                                       {"cause", TEXT, .words = causes},
-                                       {"message", TEXT, .max = LIMIT_END_MESSAGE_BYTES},
-                                       {"exit_code", COUNT, .optional = true, .max = EXIT_CODES},
-                                       {"signal", COUNT, .optional = true, .max = SIGNALS},
-                                       {"retryable", FLAG},
-                                       {"outputs", OBJECT, .max = LIMIT_OUTPUTS_BYTES},
-                                       {"results", COUNT},
-                                       {"output_bytes", COUNT},
-                                       {"dropped_bytes", COUNT},
-                                       {"duration_ms", COUNT},
-                                       {"left_behind", COUNT},
+static const struct rule progress[] = {{.name = "kind", .form = TEXT, .max = LIMIT_FIELD_BYTES},
                                        {.name = NULL}};
-static const struct rule refused[] = {
-    {"cause", TEXT, .words = refusals}, {"message", TEXT}, {.name = NULL}};
-static const struct rule declined[] = {{"message", TEXT}, {.name = NULL}};
+static const struct rule result[] = {{.name = "entity", .form = UUID},
+                                     {.name = "field", .form = FIELD},
+                                     {.name = "mode", .form = TEXT, .words = modes},
+                                     {.name = "secret", .form = FLAG},
+                                     {.name = "value", .form = ANY, .max = LIMIT_VALUE_BYTES},
+                                     {.name = NULL}};
+static const struct rule finished[] = {
+    {.name = "state", .form = TEXT, .words = ends},
+    {.name = "cause", .form = TEXT, .words = causes},
+    {.name = "message", .form = TEXT, .max = LIMIT_END_MESSAGE_BYTES},
+    {.name = "exit_code", .form = COUNT, .optional = true, .max = EXIT_CODES},
+    {.name = "signal", .form = COUNT, .optional = true, .max = SIGNALS},
+    {.name = "retryable", .form = FLAG},
+    {.name = "outputs", .form = OBJECT, .max = LIMIT_OUTPUTS_BYTES},
+    {.name = "results", .form = COUNT},
+    {.name = "output_bytes", .form = COUNT},
+    {.name = "dropped_bytes", .form = COUNT},
+    {.name = "duration_ms", .form = COUNT},
+    {.name = "left_behind", .form = COUNT},
+    {.name = NULL}};
+static const struct rule refused[] = {{.name = "cause", .form = TEXT, .words = refusals},
+                                      {.name = "message", .form = TEXT},
+                                      {.name = NULL}};
+static const struct rule declined[] = {{.name = "message", .form = TEXT}, {.name = NULL}};
 static const struct rule held[] = {{.name = NULL}};
-static const struct rule lost[] = {
-    {"cause", TEXT, .words = losses}, {"message", TEXT}, {"left_behind", COUNT}, {.name = NULL}};
-static const struct rule heartbeat[] = {{"session", UUID},
-                                        {"number", COUNT},
-                                        {"version", TEXT, .max = LIMIT_ID_BYTES},
-                                        {"protocol", COUNT},
-                                        {"instance", UUID},
-                                        {"boot_id", TEXT, .max = LIMIT_TYPE_BYTES},
-                                        {"pool", ID},
-                                        {"slots", COUNT, .max = SLOTS_MAX},
-                                        {"free", COUNT, .max = SLOTS_MAX},
-                                        {"draining", FLAG},
-                                        {"spool_bytes", COUNT},
-                                        {"oldest_unsent_ms", COUNT},
-                                        {"note", TEXT, .max = LIMIT_END_MESSAGE_BYTES},
-                                        {"executors", OBJECT},
-                                        {"control", TEXT, .max = LIMIT_ROUTING_KEY_BYTES},
-                                        {"held", HELD},
-                                        {.name = NULL}};
-static const struct rule session[] = {{"session", UUID}, {.name = NULL}};
-static const struct rule rejected[] = {{"reason", TEXT},
-                                       {"base64", BASE64},
-                                       {"size", COUNT},
-                                       {"message_id", TEXT, .optional = true},
+static const struct rule lost[] = {{.name = "cause", .form = TEXT, .words = losses},
+                                   {.name = "message", .form = TEXT},
+                                   {.name = "left_behind", .form = COUNT},
+                                   {.name = NULL}};
+static const struct rule heartbeat[] = {
+    {.name = "session", .form = UUID},
+    {.name = "number", .form = COUNT},
+    {.name = "version", .form = TEXT, .max = LIMIT_ID_BYTES},
+    {.name = "protocol", .form = COUNT},
+    {.name = "instance", .form = UUID},
+    {.name = "boot_id", .form = TEXT, .max = LIMIT_TYPE_BYTES},
+    {.name = "pool", .form = ID},
+    {.name = "slots", .form = COUNT, .max = SLOTS_MAX},
+    {.name = "free", .form = COUNT, .max = SLOTS_MAX},
+    {.name = "draining", .form = FLAG},
+    {.name = "spool_bytes", .form = COUNT},
+    {.name = "oldest_unsent_ms", .form = COUNT},
+    {.name = "note", .form = TEXT, .max = LIMIT_END_MESSAGE_BYTES},
+    {.name = "executors", .form = OBJECT},
+    {.name = "control", .form = TEXT, .max = LIMIT_ROUTING_KEY_BYTES},
+    {.name = "held", .form = HELD},
+    {.name = NULL}};
+static const struct rule session[] = {{.name = "session", .form = UUID}, {.name = NULL}};
+static const struct rule rejected[] = {{.name = "reason", .form = TEXT},
+                                       {.name = "base64", .form = BASE64},
+                                       {.name = "size", .form = COUNT},
+                                       {.name = "message_id", .form = TEXT, .optional = true},
                                        {.name = NULL}};
-static const struct rule tick[] = {
-    {"id", ID}, {"number", COUNT}, {"sent_at", TEXT, .max = LIMIT_ID_BYTES}, {.name = NULL}};
+static const struct rule tick[] = {{.name = "id", .form = ID},
+                                   {.name = "number", .form = COUNT},
+                                   {.name = "sent_at", .form = TEXT, .max = LIMIT_ID_BYTES},
+                                   {.name = NULL}};
 
 static const struct rule *const rules[] = {
     [EVENT_STARTED] = started,

@@ -182,7 +182,7 @@ check_key(const struct event *e, const char *user, const char *routing_key, stru
         return fault_set(fault, FAULT_BAD_KEY, "routing key: expected the user as first word");
     if (!word_is(words[1], event_class(e->kind)) || !word_is(words[2], event_word(e->kind)))
         return fault_set(fault, FAULT_BAD_KEY, "routing key: does not agree with the type");
-    if (attempt ? !ident_requester_valid(words[3]) : !word_is(words[3], NULL))
+    if (word_is(words[3], NULL) == attempt || (attempt && !ident_requester_valid(words[3])))
         return fault_set(fault, FAULT_BAD_KEY, "routing key: expected a requester, or -");
     if (!word_is(words[4], e->operation) || !word_is(words[5], attempt ? e->name.task : NULL))
         return fault_set(fault, FAULT_BAD_KEY, "routing key: names another operation or task");
