@@ -27,10 +27,10 @@ pg_free(struct pg *pg)
 {
     if (pg == NULL)
         return;
-    pg->was_down = true; /* closing is no event */
-    (void)pg_failure_down(pg);
+    pg_failure_disconnect(pg);
     pg_failure_clear(pg);
     free(pg->channel);
+    explicit_bzero(pg->dsn, strlen(pg->dsn)); /* it may hold a password */
     free(pg->dsn);
     free(pg);
 }
@@ -41,12 +41,20 @@ deadline(const struct pg *pg)
     return clock_mono_ns() + pg->timeout_ms * CLOCK_MS_NS;
 }
 
-/* Notices ("relation exists, skipping") are not for the log. */
+/* Warnings are worth a line; notices ("relation exists, skipping") are not. */
 static void
-drop_notice(void *ctx, const PGresult *notice)
+take_notice(void *ctx, const PGresult *notice)
 {
-    (void)ctx;
-    (void)notice;
+    const struct pg *pg = ctx;
+    const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+    const char *text = PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY);
+
+    if (severity == NULL || text == NULL)
+        return;
+    if (strcmp(severity, "WARNING") == 0)
+        log_warn("database=%s: %s", pg->application_name, text);
+    else
+        log_debug("database=%s: %s", pg->application_name, text);
 }
 
 /* One command outside the statement cache; NULL after filling the failure. */
@@ -118,12 +126,11 @@ pg_connect(struct pg *pg)
     }
     if (pg_wait_connect(pg, deadline(pg)) == -1 || PQsetnonblocking(pg->conn, 1) == -1)
         return pg_failure_down(pg);
-    PQsetNoticeReceiver(pg->conn, drop_notice, NULL);
+    PQsetNoticeReceiver(pg->conn, take_notice, pg);
     if (listen_again(pg) != PG_OK)
         return pg->conn == NULL ? PG_DOWN : pg_failure_down(pg);
-    if (pg->was_down)
-        log_info("database=up");
-    pg->was_down = false;
+    pg->logged[0] = '\0';
+    log_info("database=%s: up", pg->application_name);
     return PG_OK;
 }
 
@@ -206,6 +213,18 @@ send_prepared(struct pg *pg, const char *name, const struct pg_param *params, si
     return PQsendQueryPrepared(pg->conn, name, (int)n, values, lengths, formats, 0);
 }
 
+/* libpq takes text up to its NUL, whatever its length is said to be: say so instead of
+ * storing less than was meant. */
+static bool
+has_nul(const struct pg_param *params, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!params[i].binary && params[i].value != NULL && params[i].len >= 0 &&
+            memchr(params[i].value, '\0', (size_t)params[i].len) != NULL)
+            return true;
+    return false;
+}
+
 enum pg_status
 pg_exec(struct pg *pg, const char *sql, const struct pg_param *params, size_t n,
         struct pg_result **result)
@@ -220,6 +239,10 @@ pg_exec(struct pg *pg, const char *sql, const struct pg_param *params, size_t n,
         status = prepare(pg, sql, n, &name);
     if (status != PG_OK)
         return status;
+    if (has_nul(params, n)) {
+        pg_failure_text(pg, "22021", "a text parameter holds a NUL");
+        return PG_ERROR;
+    }
     if (send_prepared(pg, name, params, n) == 0) {
         pg_failure_text(pg, "08006", PQerrorMessage(pg->conn));
         return pg_failure_down(pg);

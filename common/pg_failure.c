@@ -82,8 +82,8 @@ remedy(const struct pg_failure *f)
     return "";
 }
 
-enum pg_status
-pg_failure_down(struct pg *pg)
+void
+pg_failure_disconnect(struct pg *pg)
 {
     while (pg->statements != NULL) {
         struct pg_statement *s = pg->statements;
@@ -94,8 +94,15 @@ pg_failure_down(struct pg *pg)
     }
     PQfinish(pg->conn);
     pg->conn = NULL;
-    if (!pg->was_down)
-        log_warn("database=down will_retry=yes: %s%s", pg->failure.message, remedy(&pg->failure));
-    pg->was_down = true;
+}
+
+enum pg_status
+pg_failure_down(struct pg *pg)
+{
+    pg_failure_disconnect(pg);
+    if (strcmp(pg->logged, pg->failure.message) != 0)
+        log_warn("database=%s: down: %s%s", pg->application_name, pg->failure.message,
+                 remedy(&pg->failure));
+    memcpy(pg->logged, pg->failure.message, sizeof pg->logged);
     return PG_DOWN;
 }

@@ -18,8 +18,8 @@ struct pg {
     char *dsn;
     const char *application_name;
     int timeout_ms;
-    PGconn *conn;  /* NULL while down */
-    bool was_down; /* "down" has been logged and "up" has not, since */
+    PGconn *conn;     /* NULL while down */
+    char logged[512]; /* the reason of being down that was logged; "" = up, or nothing yet */
     bool notified;
     char *channel;                   /* listened to; NULL = none */
     struct pg_statement *statements; /* prepared on this connection */
@@ -41,7 +41,8 @@ PGresult *pg_wait_result(struct pg *pg, int64_t deadline_ns);
 void pg_failure_clear(struct pg *pg);
 void pg_failure_text(struct pg *pg, const char *sqlstate, const char *message);
 enum pg_status pg_failure_from(struct pg *pg, const PGresult *r); /* classified by SQLSTATE */
-/* Drop the connection; one log line if it was up, or was never down before. */
+void pg_failure_disconnect(struct pg *pg);                        /* without a word */
+/* Drop the connection; one log line unless it says what the last one said. */
 enum pg_status pg_failure_down(struct pg *pg);
 
 #endif
