@@ -78,7 +78,7 @@ $(BUILD)/bin/hler-worker: $(BUILD)/worker/bridge/main.o $(LIB_BRIDGE) $(LIB_RUNN
 	$(link) $(call lib,json-c libconfig librabbitmq) -lpthread
 $(BUILD)/bin/hler-runner: $(BUILD)/worker/runner/main.o $(LIB_RUNNER) $(LIB_COMMON)
 	$(link)
-$(BUILD)/bin/hler-emit: $(BUILD)/worker/emit/main.o $(LIB_COMMON)
+$(BUILD)/bin/hler-emit: $(call obj,$(wildcard worker/emit/*.c)) $(LIB_RUNNER) $(LIB_COMMON)
 	$(link)
 $(BUILD)/libexec/executors/%: $(BUILD)/worker/executors/%_main.o $(LIB_EXECUTORS) $(LIB_COMMON)
 	$(link) $(call lib,json-c)

@@ -58,6 +58,9 @@ void run_emit_read(struct runner *r, unsigned connection);
  * them, go on with what those connections sent meanwhile. */
 void run_emit_settle(struct runner *r);
 
+/* Grammar of a field's name: [a-z][a-z0-9_]{0,62}. */
+bool run_emit_field_valid(const char *name, size_t len);
+
 /* Parse one line (len bytes without its newline).  target stands in for the uuid "-".  Returns
  * NULL, or the reason of the refusal; *framed then says whether length is known, so that
  * the connection can go on behind the value. */

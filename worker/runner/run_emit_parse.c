@@ -43,21 +43,18 @@ parse_length(struct word w, size_t *out)
     return w.len > 0;
 }
 
-/* [a-z][a-z0-9_]{0,62} */
-static bool
-parse_field(struct word w, char out[RUN_EMIT_FIELD_MAX + 1])
+bool
+run_emit_field_valid(const char *name, size_t len)
 {
-    if (w.len == 0 || w.len > RUN_EMIT_FIELD_MAX)
+    if (len == 0 || len > RUN_EMIT_FIELD_MAX)
         return false;
-    for (size_t i = 0; i < w.len; i++) {
-        char c = w.at[i];
+    for (size_t i = 0; i < len; i++) {
+        char c = name[i];
         bool letter = c >= 'a' && c <= 'z';
 
         if (!letter && (i == 0 || !((c >= '0' && c <= '9') || c == '_')))
             return false;
     }
-    memcpy(out, w.at, w.len);
-    out[w.len] = '\0';
     return true;
 }
 
@@ -84,8 +81,10 @@ parse_result(const struct word w[4], const char *target, struct run_emit_request
 
     if (why != NULL)
         return why;
-    if (!parse_field(w[1], out->field))
+    if (!run_emit_field_valid(w[1].at, w[1].len))
         return "bad field name";
+    memcpy(out->field, w[1].at, w[1].len);
+    out->field[w[1].len] = '\0';
     out->append = word_is(w[2], "append");
     if (!out->append && !word_is(w[2], "set"))
         return "mode is neither set nor append";
