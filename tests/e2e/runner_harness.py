@@ -122,6 +122,8 @@ class Attempt:
 
 
 class Spawner:
+    count = 0  # of attempts, over all spawners
+
     def __init__(self, spool, **popen):
         self.spool = spool
         self.ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -134,7 +136,6 @@ class Spawner:
         self.process = subprocess.Popen([RUNNER, "--spawn", spool], preexec_fn=child,
                                         close_fds=False, **popen)
         theirs.close()
-        self.count = 0
 
     def ask(self, datagram):
         self.ours.send(datagram)
@@ -142,8 +143,8 @@ class Spawner:
         return name.rstrip(b"\0").decode(), error
 
     def prepare(self, name=None):
-        self.count += 1
-        name = name or f"attempt.{self.count}.{os.getpid()}"
+        Spawner.count += 1
+        name = name or f"attempt.{Spawner.count}.{os.getpid()}"
         (self.spool / name / "work").mkdir(parents=True)
         return Attempt(self.spool, name)
 
