@@ -46,7 +46,8 @@ class Listener:
         self.connection = pika.BlockingConnection(pika.URLParameters(url))
         self.channel = self.connection.channel()
         self.queue = queue
-        self.messages = []
+        self.messages = [] # (routing key, properties, parsed body)
+        self.raw = [] # the same with the bytes
 
     def read(self):
         """Takes what is there."""
@@ -55,6 +56,7 @@ class Listener:
             if method is None:
                 return self.messages
             self.messages.append((method.routing_key, properties, json.loads(body)))
+            self.raw.append((method.routing_key, properties, body))
 
     def events(self, operation):
         """The events of one operation, as they came."""

@@ -1,0 +1,112 @@
+"""Every part may die at any moment: the job goes on, and each event arrives once."""
+import os
+import signal
+import subprocess
+import time
+import uuid
+
+from stack import read, wait_for
+
+
+def steps(stack, operation):
+    return stack.one("""SELECT count(*) FROM hler.result_history WHERE operation = %s AND field = 'step'""", operation)
+
+
+def start_slow(stack, count=12):
+    target = uuid.uuid4()
+    operation = stack.submit("test.ansible.slow", {"steps": count}, target=target)
+    wait_for(lambda: steps(stack, operation) >= 2, timeout=60, what="the first steps of the playbook")
+    return operation, target, count
+
+
+def finish_slow(stack, operation, target, count):
+    done = stack.wait(operation, timeout=90)
+    assert done["state"] == "succeeded", stack.describe(operation)
+    stack.assert_complete(operation)
+    said = stack.one("SELECT value FROM hler.results WHERE entity = %s AND field = 'step'", target)
+    assert said == list(range(1, count + 1))
+    assert [a["attempt"] for a in stack.attempts(operation)] == [1]
+
+
+def test_each_part_dies_in_mid_playbook(make_stack):
+    stack = make_stack("--workers", "1", "--slots", "4")
+    for part in ("worker-1", "dispatcher-1"):
+        running = start_slow(stack)
+        stack.kill(part)
+        before = time.monotonic()
+        while time.monotonic() - before < 1: # the playbook goes on meanwhile
+            time.sleep(0.1)
+        stack.restart(part)
+        finish_slow(stack, *running)
+
+
+def test_worker_is_away_until_after_the_end(make_stack):
+    stack = make_stack("--workers", "1")
+    path = stack.path("ended")
+    operation = stack.shell(f"echo started; while [ ! -e {path}.go ]; do sleep 0.1; done; seq 1000; touch {path}")
+    wait_for(lambda: stack.output(operation) == b"started\n", what="the start")
+    stack.kill("worker-1")
+    open(f"{path}.go", "w", encoding="utf-8").close()
+    wait_for(lambda: os.path.exists(path), what="the end of the program")
+    stack.restart("worker-1")
+    assert stack.wait(operation)["state"] == "succeeded"
+    stack.assert_complete(operation)
+    assert stack.output(operation) == b"started\n" + b"".join(b"%d\n" % i for i in range(1, 1001))
+
+
+def test_broker_and_database_restart_in_mid_run(make_stack):
+    stack = make_stack("--workers", "1", "--slots", "4")
+    for part in ("broker", "database"):
+        path = stack.path(part)
+        operation = stack.shell(f"i=0; until [ -e {path} ]; do i=$((i+1)); echo $i; sleep 0.02; done; echo last $i")
+        wait_for(lambda o=operation: stack.output(o), what="output")
+        stack.restart(part)
+        time.sleep(0.5) # some more lines
+        open(path, "w", encoding="utf-8").close()
+        done = stack.wait(operation, timeout=60)
+        assert done["state"] == "succeeded", stack.describe(operation)
+        stack.assert_complete(operation)
+        lines = stack.output(operation).decode().split("\n")
+        last = int(lines[-2].split()[1])
+        assert lines[:-2] == [str(i) for i in range(1, last + 1)]
+    assert stack.run("test.true")["state"] == "succeeded"
+
+
+def second_worker(stack, change):
+    """Starts a worker with a changed copy of worker-1's configuration."""
+    config = stack.path("second.conf")
+    with open(config, "w", encoding="utf-8") as f:
+        f.write(change(read(stack.path("etc/worker-1.conf"))))
+    os.chmod(config, 0o600)
+    with open(stack.path("log/second.log"), "a", encoding="utf-8") as log:
+        return subprocess.Popen([f"{stack.build}/bin/hler-worker", "--config", config], stdout=log, stderr=log,
+                                env=dict(os.environ, HLER_STACK=stack.dir))
+
+
+def test_two_workers_on_one_spool(make_stack):
+    stack = make_stack("--workers", "1")
+    witness = stack.path("witness")
+    second = second_worker(stack, lambda text: text)
+    assert second.wait(15) != 0
+    assert "spool" in stack.log("second"), stack.log("second")
+    operations = [stack.shell(f"echo $HLER_TASK >>{witness}") for _ in range(20)]
+    for operation in operations:
+        assert stack.wait(operation)["state"] == "succeeded"
+    assert len(set(read(witness).split())) == len(read(witness).split()) == 20
+
+
+def test_two_workers_of_one_id(make_stack):
+    """The second has a spool of its own: the dispatcher tells the instances apart."""
+    stack = make_stack("--workers", "1")
+    witness = stack.path("witness")
+    os.mkdir(stack.path("spool/other"), 0o700)
+    second = second_worker(stack, lambda text: text.replace("spool/worker-1", "spool/other"))
+    try:
+        operations = [stack.shell(f"echo $HLER_TASK >>{witness}; sleep 0.1") for _ in range(30)]
+        for operation in operations:
+            assert stack.wait(operation, timeout=90)["state"] == "succeeded", stack.describe(operation)
+        assert len(set(read(witness).split())) == len(read(witness).split()) == 30
+    finally:
+        if second.poll() is None:
+            second.send_signal(signal.SIGTERM)
+        second.wait(15)
