@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/loop.h"
+#include "common/mq_tcp.h"
 
 /* Making and ending one connection, and the texts for what can go wrong. */
 
@@ -124,22 +125,43 @@ set_options(struct mq *mq)
 }
 
 static int
-open_socket(struct mq *mq)
+open_tls(struct mq *mq)
 {
     const struct mq_config *config = &mq->config;
     struct timeval limit = milliseconds(config->call_timeout_ms);
-    bool tls = is_set(config->ca_file);
-    amqp_socket_t *socket = tls ? tls_socket(mq) : amqp_tcp_socket_new(mq->conn);
+    amqp_socket_t *socket = tls_socket(mq);
     int status;
 
     if (socket == NULL)
-        return mq_break(mq, "no memory for a socket");
-    errno = 0;
+        return -1;
     status = amqp_socket_open_noblock(socket, config->host, config->port, &limit);
-    if (status == AMQP_STATUS_SOCKET_ERROR && errno != 0)
-        return mq_break(mq, "cannot connect: %s", strerror(errno));
     if (status != AMQP_STATUS_OK)
-        return mq_break(mq, "cannot connect: %s", mq_status_text(mq, status));
+        return mq_break(mq, "cannot connect with TLS: %s", mq_status_text(mq, status));
+    return 0;
+}
+
+static int
+open_plain(struct mq *mq)
+{
+    const struct mq_config *config = &mq->config;
+    amqp_socket_t *socket = amqp_tcp_socket_new(mq->conn);
+    char why[MQ_WHY_BYTES];
+    int fd;
+
+    if (socket == NULL)
+        return mq_break(mq, "no memory for a socket");
+    fd = mq_tcp_connect(config->host, config->port, config->call_timeout_ms, why, sizeof why);
+    if (fd == -1)
+        return mq_break(mq, "%s", why);
+    amqp_tcp_socket_set_sockfd(socket, fd); /* the library's from here on */
+    return 0;
+}
+
+static int
+open_socket(struct mq *mq)
+{
+    if ((is_set(mq->config.ca_file) ? open_tls(mq) : open_plain(mq)) == -1)
+        return -1;
     mq->fd = fcntl(amqp_get_sockfd(mq->conn), F_DUPFD_CLOEXEC, 0);
     if (mq->fd == -1)
         return mq_break(mq, "dup: %s", strerror(errno));
