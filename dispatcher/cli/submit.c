@@ -19,7 +19,7 @@ static const struct {
     {"target", "target"},     {"id", "id"},
     {"priority", "priority"}, {"run-at", "run_at"},
     {"start-by", "start_by"}, {"key", "idempotency_key"},
-    {"actor", "actor"},
+    {"actor", "actor"},       {"of", "version"},
 };
 
 #define FIXED 2 /* type, inputs */
@@ -92,7 +92,7 @@ call_submit(struct cli *cli, const struct args *args, struct json_object *inputs
                                           cli_param(json_text(inputs, NULL))};
     size_t n = FIXED;
 
-    buf_puts(&sql, "SELECT hler.submit($1, $2");
+    buf_puts(&sql, "SELECT hler.submit($1, $2::text");
     for (size_t i = 0; i < ARRAY_LEN(passed); i++)
         if (args_text(args, passed[i].option) != NULL) {
             params[n++] = cli_param(args_text(args, passed[i].option));
@@ -128,6 +128,7 @@ run(struct cli *cli, const struct args *args)
 static const struct opt options[] = {
     {"target", OPT_TEXT, "UUID", "the entity that results belong to", 0, 0, false},
     {"id", OPT_TEXT, "UUID", "the operation's id (default: a new one)", 0, 0, false},
+    {"of", OPT_INT, "VERSION", "of the type (default: the newest)", 1, INT32_MAX, false},
     {"priority", OPT_INT, "N", "-100 to 100, higher first (default 0)", -PRIORITY_MAX, PRIORITY_MAX,
      false},
     {"run-at", OPT_TEXT, "TIME", "not before (UTC when it names no zone)", 0, 0, false},
