@@ -185,6 +185,22 @@ def test_cancel(spawner):
     assert end.duration_us < 4_000_000
 
 
+def test_cancel_at_once(spawner):
+    """A stop between fork and exec must not get lost and wait for its grace."""
+    for _ in range(40):
+        attempt = spawner.run("/bin/sleep", "1000")
+        attempt.control("stop cancelled 60000")
+        assert attempt.end(10).cause == "cancelled"
+
+
+def test_signals_to_the_runner_are_left_to_the_program(spawner):
+    attempt = spawner.sh("echo ready; sleep 0.3; exit 3")
+    attempt.said(b"ready")
+    for signo in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        os.kill(attempt.runner_pid(), signo)
+    assert attempt.end().exit_code == 3
+
+
 def test_cancel_of_one_that_ignores_it(spawner):
     attempt = spawner.sh("trap '' TERM; echo ready; sleep 1000; sleep 1000; sleep 1000")
     attempt.said(b"ready")

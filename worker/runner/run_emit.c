@@ -86,9 +86,12 @@ drop(struct runner *r, struct run_emit_connection *c)
 void
 run_emit_close(struct runner *r)
 {
-    for (unsigned i = 0; i < RUN_EMIT_CONNECTIONS; i++)
+    for (unsigned i = 0; i < RUN_EMIT_CONNECTIONS; i++) {
         file_cleanup_close(&r->emit.connection[i].fd);
+        r->emit.connection[i].fd = -1;
+    }
     file_cleanup_close(&r->emit.listen_fd);
+    r->emit.listen_fd = -1;
 }
 
 static bool

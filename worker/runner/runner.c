@@ -60,21 +60,23 @@ runner_watch(struct runner *r, int fd, uint32_t source)
 }
 
 /* A runner ends when its program does, so what is meant to end a whole machine's processes
- * is left to the program; SIGXFSZ and SIGPIPE become errors of the calls. */
+ * is left to the program.  Blocked and not ignored: a stop that reaches the child between
+ * fork and exec then waits until its signals are back to default.  A blocked SIGXFSZ or
+ * SIGPIPE is an error of the call alone. */
 static int
 set_signals(struct runner *r)
 {
-    static const int ignored[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGPIPE,
-                                  SIGXFSZ, SIGUSR1, SIGUSR2, SIGTSTP};
+    static const int blocked[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGPIPE,
+                                  SIGXFSZ, SIGUSR1, SIGUSR2, SIGTSTP, SIGCHLD};
     sigset_t mask;
 
-    for (size_t i = 0; i < ARRAY_LEN(ignored); i++)
-        (void)signal(ignored[i], SIG_IGN);
-    (void)signal(SIGCHLD, SIG_DFL);
+    (void)sigemptyset(&mask);
+    for (size_t i = 0; i < ARRAY_LEN(blocked); i++)
+        (void)sigaddset(&mask, blocked[i]);
+    if (sigprocmask(SIG_SETMASK, &mask, NULL) == -1 || signal(SIGCHLD, SIG_DFL) == SIG_ERR)
+        return -1;
     (void)sigemptyset(&mask);
     (void)sigaddset(&mask, SIGCHLD);
-    if (sigprocmask(SIG_SETMASK, &mask, NULL) == -1)
-        return -1;
     r->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
     return r->signals == -1 ? -1 : runner_watch(r, r->signals, SOURCE_SIGNAL);
 }
