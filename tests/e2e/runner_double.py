@@ -20,6 +20,9 @@ if not BUILD.is_absolute():
 HEAD = re.compile(
     r'(?:RESULT ([0-9a-f-]{36}) ([a-z][a-z0-9_]{0,62}) (set|append) (plain|secret)|PROGRESS)'
     r' ([1-9][0-9]{0,5})\n\Z')
+# Debian's tools first; Terraform may live anywhere.
+PATH = ':'.join(['/usr/sbin:/usr/bin:/sbin:/bin'] + [
+    os.path.dirname(tool) for tool in [shutil.which('terraform')] if tool])
 OPERATION = '0190a5c0-0000-7000-8000-000000000001'
 TASK = '0190a5c0-0000-7000-8000-000000000002'
 TARGET = '0190a5c0-0000-7000-8000-000000000003'
@@ -76,7 +79,7 @@ class Attempt:
                      'attempt': 1, 'try': 1, 'target': target, 'requester': 'frontend',
                      'inputs': inputs or {}, 'outputs': outputs or {}}
         self.env = {
-            'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+            'PATH': PATH,
             'HOME': str(self.work / 'home'), 'TMPDIR': str(self.work / 'tmp'),
             'LANG': 'C.UTF-8', 'LC_ALL': 'C.UTF-8', 'HLER_API': '1',
             'HLER_OPERATION': OPERATION, 'HLER_TASK': TASK, 'HLER_TYPE': 'test.run',

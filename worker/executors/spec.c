@@ -53,6 +53,8 @@ read_member(struct json_object *spec, const struct spec_key *key, void *member, 
     struct json_error err;
     int r = 0;
 
+    if (value == NULL && !key->required)
+        return; /* absent or null: *member keeps its default */
     switch (key->type) {
     case SPEC_STRING:
         r = json_get_string(spec, key->name, !key->required, PATH_MAX, member, &err);
@@ -70,7 +72,7 @@ read_member(struct json_object *spec, const struct spec_key *key, void *member, 
         break;
     case SPEC_VALUE:
         *(struct json_object **)member = value;
-        if (value == NULL && key->required)
+        if (value == NULL)
             spec_fault(faults, "%s: missing", key->name);
         break;
     }
