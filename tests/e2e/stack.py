@@ -1,5 +1,6 @@
 """A stack of deploy/stack for tests, and what one asks of it: as a front end (psycopg2), as a stranger on
 a listener's queue (pika), as a person (hler), and as whoever kills and stops processes."""
+import base64
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import urllib.request
 import uuid
 
 import pika
@@ -223,6 +225,16 @@ class Stack:
         """A channel of a broker user: dispatcher, operator, worker_1."""
         connection = pika.BlockingConnection(pika.URLParameters(self.env[f"HLER_AMQP_URL_{user.upper()}"]))
         return connection.channel()
+
+    def manage(self, method, path, body=None):
+        """The broker's management API, as its administrator."""
+        user, password, base = re.fullmatch(r"http://([^:]+):([^@]+)@(.*)", self.env["HLER_MANAGEMENT_URL"]).groups()
+        token = base64.b64encode(f"{user}:{password}".encode()).decode()
+        request = urllib.request.Request(f"http://{base}/api/{path}", method=method,
+                                         data=None if body is None else json.dumps(body).encode(),
+                                         headers={"content-type": "application/json", "authorization": f"Basic {token}"})
+        with urllib.request.urlopen(request) as answer:
+            return json.loads(answer.read() or "null")
 
     def pid(self, name):
         return int(read(f"{self.dir}/run/{name}.pid").split()[0])

@@ -1,6 +1,5 @@
 """Listeners that never read, or reject everything: nobody else notices."""
 import json
-import urllib.request
 
 import pika
 
@@ -45,13 +44,7 @@ def test_a_listener_that_never_reads_and_one_that_rejects(make_stack):
 
 
 def test_the_queue_of_a_listener_is_bounded(stack):
-    user, password, base = (lambda u: (u.split("//")[1].split(":")[0], u.split(":")[2].split("@")[0], "http://" + u.split("@")[1]))(
-        stack.env["HLER_MANAGEMENT_URL"])
-    manager = urllib.request.HTTPPasswordMgrWithDefaultRealm()
-    manager.add_password(None, base, user, password)
-    opener = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(manager))
-    with opener.open(f"{base}/api/policies/hler/hler-listen") as answer:
-        policy = json.load(answer)["definition"]
+    policy = stack.manage("GET", "policies/hler/hler-listen")["definition"]
     assert policy["overflow"] == "drop-head"
     assert all(policy[k] > 0 for k in ("max-length", "max-length-bytes", "expires", "message-ttl"))
 
