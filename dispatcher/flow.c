@@ -51,11 +51,9 @@ run(void *ctx)
 void
 flow_start(struct flow *flow)
 {
-    char *name = mem_printf("hler-dispatcher %s %s", flow->settings->id, flow->kind->name);
-
+    flow->name = mem_printf("hler-dispatcher %s %s", flow->settings->id, flow->kind->name);
     flow->loop = loop_new();
-    flow->pg = pg_new(flow->settings->dsn, name, (int)flow->settings->pg_timeout_ms);
-    mem_cleanup(&name);
+    flow->pg = pg_new(flow->settings->dsn, flow->name, (int)flow->settings->pg_timeout_ms);
     flow->thread = thread_start(run, flow, flow->kind->name);
 }
 
@@ -84,6 +82,7 @@ flow_free(struct flow *flow)
 {
     pg_free(flow->pg);
     loop_free(flow->loop);
+    mem_cleanup(&flow->name);
 }
 
 void

@@ -39,6 +39,7 @@ struct flow {
     struct flow *nudges; /* whom this flow wakes; NULL = nobody */
     struct loop *loop;
     struct pg *pg;
+    char *name; /* of its connection to the database */
     void *self;
     pthread_t thread;
     char ill[6];    /* SQLSTATE of the standing fault that was logged; "" = well */

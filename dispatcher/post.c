@@ -153,11 +153,14 @@ post_flush(struct post *post)
 void
 post_send(struct post *post, const struct mq_message *message, const struct parcel_label *label)
 {
+    struct parcel *parcel;
+
     if (!label->keep && (!mq_is_up(post->mq) || post->n_waiting >= WAITING_MAX)) {
         log_debug("routing_key=%s: dropped, the broker is away or slow", message->routing_key);
         return;
     }
-    TAILQ_INSERT_TAIL(&post->waiting, parcel_new(message, label), link);
+    parcel = parcel_new(message, label);
+    TAILQ_INSERT_TAIL(&post->waiting, parcel, link);
     post->n_waiting++;
     post_flush(post);
 }
