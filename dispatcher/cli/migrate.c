@@ -8,6 +8,7 @@
 
 #include "common/buf.h"
 #include "common/json.h"
+#include "common/mem.h"
 #include "dispatcher/cli/commands.h"
 #include "dispatcher/cli/migration.h"
 #include "dispatcher/cli/value.h"
@@ -46,9 +47,9 @@ check_row(const struct pg_result *rows, size_t row)
             return CLI_FAILED;
         if (strcmp(ours, pg_get(rows, row, "sha256")) == 0)
             return CLI_OK;
-        cli_say("migration %s was applied with another text than this hler has: it comes from a "
-                "changed build; install the one that made this database",
-                migrations[i].name);
+        cli_say("migration %04d_%s was applied with another text than this hler has: it comes from "
+                "a changed build; install the one that made this database",
+                migrations[i].version, migrations[i].name);
         return CLI_UNREACHABLE;
     }
     cli_say("the database has schema version %lld, this hler knows %d: install a newer hler",
@@ -105,11 +106,16 @@ apply(struct pg *pg, const struct migration *m)
     enum pg_status status = pg_script(pg, script.data);
     if (status == PG_OK)
         return CLI_OK;
-    cli_say("migration %s failed and left nothing behind:", m->name);
-    int code = cli_pg_fault(pg, status);
-    if (status != PG_DOWN && pg_script(pg, "ROLLBACK") != PG_OK)
-        cli_say("and its transaction could not be rolled back");
-    return code;
+    cli_say("migration %04d_%s failed and left nothing behind:", m->version, m->name);
+    return cli_pg_fault(pg, status);
+}
+
+static void
+add_name(struct json_object *done, const struct migration *m)
+{
+    CLEANUP(mem_cleanup) char *name = mem_printf("%04d_%s", m->version, m->name);
+
+    json_object_array_add(done, json_object_new_string(name));
 }
 
 /* Apply what is behind `newest`; the names go to done. */
@@ -124,7 +130,7 @@ apply_all(struct pg *pg, int64_t newest, bool dry_run, struct json_object *done)
         if (!dry_run)
             code = apply(pg, &migrations[i]);
         if (code == CLI_OK)
-            json_object_array_add(done, json_object_new_string(migrations[i].name));
+            add_name(done, &migrations[i]);
     }
     return code;
 }
