@@ -1,6 +1,8 @@
 /* hler listener: feeds of events for other programs.  A listener is a broker user that may
  * read one queue and nothing else; the queue is bounded by policy, so that one who
  * never reads harms nobody. */
+#include "dispatcher/cli/listener.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -8,27 +10,10 @@
 #include "common/mem.h"
 #include "common/uuid.h"
 #include "dispatcher/cli/commands.h"
-#include "dispatcher/cli/mgmt.h"
 #include "dispatcher/cli/table.h"
 #include "dispatcher/cli/value.h"
 
 #define ID_MAX 40
-#define HTTP_OK 200
-#define HTTP_NOT_FOUND 404
-#define QUEUE_PREFIX "hler.listen."
-#define USER_PREFIX "listener-"
-#define EXCHANGE "hler.results"
-
-struct listener {
-    struct cli *cli;
-    struct mgmt *mgmt;
-    const char *name, *vhost;
-    char *user, *queue;
-};
-
-/* What a listener may see: attempts, tasks and operations, not the heartbeats and ticks.
- * The fourth word of a routing key is the requester. */
-static const char *const everybody[] = {"*.attempt.#", "*.task.#", "*.operation.#"};
 
 static bool
 is_word(const char *text, const char *others)
@@ -53,8 +38,8 @@ listener_open(struct listener *l, struct cli *cli, const char *name)
         cli_say("\"%s\" is no listener name: a-z, 0-9 and -, at most %d characters", name, ID_MAX);
         return CLI_USAGE;
     }
-    l->user = mem_printf(USER_PREFIX "%s", name);
-    l->queue = mem_printf(QUEUE_PREFIX "%s", name);
+    l->user = mem_printf(LISTENER_USER_PREFIX "%s", name);
+    l->queue = mem_printf(LISTENER_QUEUE_PREFIX "%s", name);
     int code = cli_connect(cli);
     return code == CLI_OK ? mgmt_new(cli, &l->mgmt) : code;
 }
@@ -65,110 +50,6 @@ listener_close(struct listener *l)
     mem_cleanup(&l->user);
     mem_cleanup(&l->queue);
     mgmt_free(l->mgmt);
-}
-
-/* One change of the broker.  Takes body over. */
-static int
-change(struct listener *l, const char *method, const char *const *parts, struct json_object *body)
-{
-    CLEANUP(json_cleanup) struct json_object *owned = body;
-    CLEANUP(buf_free) struct buf path = {0};
-
-    mgmt_path(&path, parts);
-    return mgmt_change(l->mgmt, method, path.data, owned);
-}
-
-/* Is there such an object?  *there is told for 200 and 404. */
-static int
-look_up(struct listener *l, const char *const *parts, bool *there)
-{
-    CLEANUP(mgmt_answer_free) struct mgmt_answer answer = {0};
-    CLEANUP(buf_free) struct buf path = {0};
-
-    mgmt_path(&path, parts);
-    int code = mgmt_call(l->mgmt, "GET", path.data, NULL, &answer);
-    *there = answer.status == HTTP_OK;
-    if (code != CLI_OK || *there || answer.status == HTTP_NOT_FOUND)
-        return code;
-    cli_say("the broker answered %ld to GET %s", answer.status, path.data);
-    return CLI_FAILED;
-}
-
-/* Without its bounds a forgotten queue would fill the broker's disk. */
-static int
-check_policy(struct listener *l)
-{
-    CLEANUP(mgmt_answer_free) struct mgmt_answer answer = {0};
-    CLEANUP(buf_free) struct buf path = {0};
-    struct json_object *pattern;
-
-    mgmt_path(&path, (const char *[]){"policies", l->vhost, NULL});
-    int code = mgmt_call(l->mgmt, "GET", path.data, NULL, &answer);
-    if (code != CLI_OK)
-        return code;
-    if (answer.status == HTTP_OK && json_object_is_type(answer.body, json_type_array))
-        for (size_t i = 0; i < json_object_array_length(answer.body); i++)
-            if (json_object_object_get_ex(json_object_array_get_idx(answer.body, i), "pattern",
-                                          &pattern) &&
-                strstr(json_object_get_string(pattern), "hler\\.listen\\.") != NULL)
-                return CLI_OK;
-    cli_say("the broker's vhost %s has no policy for hler.listen.*, so a listener's queue would be "
-            "unbounded: load deploy/broker/definitions.json",
-            l->vhost);
-    return CLI_FAILED;
-}
-
-static int
-make_user(struct listener *l, const char *password)
-{
-    CLEANUP(buf_free) struct buf read = {0};
-    struct json_object *user = json_object_new_object(), *rights = json_object_new_object();
-
-    json_set_string(user, "password", password);
-    json_set_string(user, "tags", "");
-    int code = change(l, "PUT", (const char *[]){"users", l->user, NULL}, user);
-    /* Names have no character but '.' that is special in the pattern. */
-    buf_puts(&read, "^");
-    for (const char *p = l->queue; *p != '\0'; p++)
-        buf_printf(&read, *p == '.' ? "\\%c" : "%c", *p);
-    buf_puts(&read, "$");
-    json_set_string(rights, "configure", "^$");
-    json_set_string(rights, "write", "^$");
-    json_set_string(rights, "read", read.data);
-    if (code != CLI_OK) {
-        json_object_put(rights);
-        return code;
-    }
-    return change(l, "PUT", (const char *[]){"permissions", l->vhost, l->user, NULL}, rights);
-}
-
-static int
-bind_queue(struct listener *l, const char *key)
-{
-    struct json_object *binding = json_object_new_object();
-
-    json_set_string(binding, "routing_key", key);
-    return change(l, "POST",
-                  (const char *[]){"bindings", l->vhost, "e", EXCHANGE, "q", l->queue, NULL},
-                  binding);
-}
-
-static int
-make_queue(struct listener *l, const char *requester)
-{
-    CLEANUP(mem_cleanup) char *key = requester != NULL ? mem_printf("*.*.*.%s.#", requester) : NULL;
-    struct json_object *queue = json_object_new_object();
-    struct json_object *arguments = json_object_new_object();
-
-    json_set_string(arguments, "x-queue-type", "classic");
-    json_set_bool(queue, "durable", true);
-    json_object_object_add(queue, "arguments", arguments);
-    int code = change(l, "PUT", (const char *[]){"queues", l->vhost, l->queue, NULL}, queue);
-    if (key != NULL)
-        return code == CLI_OK ? bind_queue(l, key) : code;
-    for (size_t i = 0; code == CLI_OK && i < ARRAY_LEN(everybody); i++)
-        code = bind_queue(l, everybody[i]);
-    return code;
 }
 
 static int
@@ -224,13 +105,13 @@ add(struct listener *l, const char *requester, bool force)
 {
     char first[TOKEN_TEXT_SIZE], second[TOKEN_TEXT_SIZE];
     bool there;
-    int code = check_policy(l);
+    int code = listener_check_policy(l);
 
     if (code == CLI_OK)
         code = check_scope(l, requester);
 
     if (code == CLI_OK)
-        code = look_up(l, (const char *[]){"users", l->user, NULL}, &there);
+        code = listener_user_exists(l, &there);
     if (code == CLI_OK && there && !force) {
         cli_say("listener %s is there already, and its password was shown once: --force makes a "
                 "new one, `hler listener remove %s` takes it away",
@@ -241,9 +122,9 @@ add(struct listener *l, const char *requester, bool force)
     if (code == CLI_OK)
         code = register_it(l, requester);
     if (code == CLI_OK)
-        code = make_queue(l, requester);
+        code = listener_make_queue(l, requester);
     if (code == CLI_OK)
-        code = make_user(l, password);
+        code = listener_make_user(l, password);
     if (code == CLI_OK)
         print_made(l, password);
     return code;
@@ -267,19 +148,6 @@ run_add(struct cli *cli, const struct args *args)
     return code;
 }
 
-/* Remove one object of the broker; *any is set when it was there. */
-static int
-take_away(struct listener *l, const char *const *parts, bool *any)
-{
-    bool there = false;
-    int code = look_up(l, parts, &there);
-
-    if (code != CLI_OK || !there)
-        return code;
-    *any = true;
-    return change(l, "DELETE", parts, NULL);
-}
-
 static int
 run_remove(struct cli *cli, const struct args *args)
 {
@@ -289,11 +157,8 @@ run_remove(struct cli *cli, const struct args *args)
     bool any = false;
     int code = listener_open(&l, cli, args->words[0]);
 
-    /* The user first: who cannot connect cannot use the queue. */
     if (code == CLI_OK)
-        code = take_away(&l, (const char *[]){"users", l.user, NULL}, &any);
-    if (code == CLI_OK)
-        code = take_away(&l, (const char *[]){"queues", l.vhost, l.queue, NULL}, &any);
+        code = listener_unmake(&l, &any);
     listener_close(&l);
     if (code == CLI_OK)
         code = cli_exec(cli, "SELECT name FROM hler_core.listeners WHERE name = $1::text", params,
@@ -322,7 +187,7 @@ run_list(struct cli *cli, const struct args *args)
 {
     struct report report = {
         .sql = "SELECT name, requester, coalesce(requester, 'all') AS of,"
-               " '" QUEUE_PREFIX "' || name AS queue,"
+               " '" LISTENER_QUEUE_PREFIX "' || name AS queue,"
                " to_char(created_at, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS created"
                " FROM hler_core.listeners ORDER BY name",
         .columns = columns,
