@@ -48,7 +48,8 @@ record(struct flow *flow, struct item **items, size_t n, struct pg_result **resu
 static bool
 was_set_aside(const char *verdict)
 {
-    return strcmp(verdict, "unknown") == 0 || strcmp(verdict, "foreign") == 0;
+    return strcmp(verdict, "unknown") == 0 || strcmp(verdict, "foreign") == 0 ||
+           strcmp(verdict, "not_recordable") == 0;
 }
 
 enum flow_status

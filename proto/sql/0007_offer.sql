@@ -1,0 +1,153 @@
+-- From ready tasks to offers.  Offers are bounded per pool: order, fairness and cancel are
+-- decided in the tables, not in the broker's queue.
+SET LOCAL ROLE hler_owner;
+
+-- The operation's inputs with the defaults of what was left out.  json, not jsonb, keeps
+-- every value as it was written.
+CREATE FUNCTION hler_core.inputs_filled(o hler.operation) RETURNS json
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH d AS MATERIALIZED (
+        SELECT f.name, f.default_value FROM hler.field AS f
+         WHERE f.type = o.type AND f.version = o.version AND f.default_value IS NOT NULL)
+    SELECT CASE WHEN NOT EXISTS (SELECT FROM d) THEN o.inputs ELSE (
+        SELECT coalesce(json_object_agg(all_of.key, all_of.value), '{}')
+          FROM (SELECT i.key, i.value FROM json_each(o.inputs) AS i
+                 WHERE json_typeof(i.value) <> 'null' OR NOT EXISTS (SELECT FROM d WHERE d.name = i.key)
+                UNION ALL
+                SELECT d.name, d.default_value FROM d
+                 WHERE coalesce(json_typeof(o.inputs -> d.name), 'null') = 'null') AS all_of) END
+$$;
+
+-- Outputs of the tasks that this one needs, directly or not, by name.
+CREATE FUNCTION hler_core.upstream_outputs(task uuid) RETURNS json
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH RECURSIVE up (id) AS (
+        SELECT n.needs FROM hler.task_need AS n WHERE n.task = upstream_outputs.task
+        UNION
+        SELECT n.needs FROM up JOIN hler.task_need AS n ON n.task = up.id)
+    SELECT coalesce(json_object_agg(t.key, coalesce(out.outputs, '{}')), '{}')
+      FROM up JOIN hler.task AS t ON t.id = up.id LEFT JOIN hler.task_output AS out ON out.task = up.id
+$$;
+
+-- The offer's JSON text (PROTOCOL.md section 3) for attempts, in the order given.
+CREATE FUNCTION hler_core.offer_messages(tasks uuid[], attempts int[])
+RETURNS TABLE (pool text, task uuid, attempt int, token text, message text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT a.pool, a.task, a.attempt, a.token,
+           json_build_object('v', 1, 'operation', o.id, 'type', o.type, 'requester', o.requester, 'target', o.target,
+               'task', t.id, 'name', d.name, 'key', t.key, 'attempt', a.attempt, 'token', a.token,
+               'try', t.tries + 1, 'executor', d.executor, 'spec', d.spec,
+               'inputs', hler_core.inputs_filled(o),
+               'outputs', CASE WHEN d.needs = '{}' THEN '{}' ELSE hler_core.upstream_outputs(t.id) END,
+               'deadline_ms', d.deadline_ms, 'idle_ms', d.idle_ms, 'grace_ms', d.grace_ms,
+               'output_bytes', d.output_bytes, 'repeatable', d.repeatable,
+               'lease_ms', (SELECT s.lost_after_ms FROM hler.silence AS s), 'traceparent', o.traceparent)::text
+      FROM unnest(tasks, attempts) WITH ORDINALITY AS want (task, attempt, n)
+      JOIN hler.attempt AS a ON a.task = want.task AND a.attempt = want.attempt
+      JOIN hler.task AS t ON t.id = a.task
+      JOIN hler.operation AS o ON o.id = t.operation
+      JOIN hler.task_type AS d ON d.id = t.task_type
+     ORDER BY want.n
+$$;
+
+-- Views call it with the rights of their reader, hence SECURITY DEFINER and the grant.
+CREATE FUNCTION hler_core.is_live(w hler.worker) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT NOT w.stopped AND s.elapsed_ms - w.heard_ms <= s.lost_after_ms FROM hler.silence AS s
+$$;
+
+GRANT EXECUTE ON FUNCTION hler_core.is_live(hler.worker) TO hler_frontend, hler_operator, hler_dispatcher;
+
+-- How many more offers may lie in a pool.
+CREATE FUNCTION hler_core.room(pool text) RETURNS bigint
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT greatest(hler_core.setting('window_min'), hler_core.setting('window_per_slot') *
+               (SELECT coalesce(sum(w.slots), 0) FROM hler.worker AS w
+                 WHERE w.pool = room.pool AND NOT w.draining AND hler_core.is_live(w))::bigint)
+           - (SELECT count(*) FROM hler.attempt AS a WHERE a.pool = room.pool AND a.state = 'offered')
+$$;
+
+-- Take up to `most` ready tasks of a pool.  The shape matters (traps 3.1): literal state,
+-- so that the partial index fits a generic plan; MATERIALIZED, so that LIMIT holds; NO KEY
+-- UPDATE, so that a row's children being inserted do not hide it; state checked again.
+CREATE FUNCTION hler_core.take_ready(pool text, most bigint) RETURNS uuid[]
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    WITH due AS MATERIALIZED (
+        SELECT t.id FROM hler.task AS t
+         WHERE t.state = 'ready' AND t.pool = take_ready.pool
+         ORDER BY t.priority DESC, t.ready_at, t.id LIMIT most
+           FOR NO KEY UPDATE SKIP LOCKED),
+    taken AS (
+        UPDATE hler.task AS t SET state = 'queued', attempt = t.attempt + 1
+          FROM due WHERE t.id = due.id AND t.state = 'ready'
+        RETURNING t.id, t.attempt, t.pool, t.priority, t.ready_at),
+    made AS (
+        INSERT INTO hler.attempt (task, attempt, token, state, pool, offered_at, offered_on)
+        SELECT taken.id, taken.attempt, hler_core.token(), 'offered', taken.pool, clock_timestamp(),
+               (clock_timestamp() AT TIME ZONE 'UTC')::date
+          FROM taken)
+    SELECT array_agg(taken.id ORDER BY taken.priority DESC, taken.ready_at, taken.id) FROM taken
+$$;
+
+CREATE FUNCTION hler_core.offer_due(dispatcher text, max int)
+RETURNS TABLE (pool text, task uuid, attempt int, token text, message text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    left_over bigint := max;
+    one_pool  text;
+    ids       uuid[];
+BEGIN
+    -- The pool's row is the lock under which its window is counted: two dispatchers would
+    -- otherwise fill it twice.  Taken in order of names.
+    FOR one_pool IN SELECT p.name FROM hler.pool AS p ORDER BY p.name LOOP
+        CONTINUE WHEN NOT EXISTS (SELECT FROM hler.task AS t WHERE t.state = 'ready' AND t.pool = one_pool);
+        EXIT WHEN left_over <= 0;
+        PERFORM FROM hler.pool AS p WHERE p.name = one_pool FOR NO KEY UPDATE;
+        ids := hler_core.take_ready(one_pool, greatest(0, least(left_over, hler_core.room(one_pool))));
+        CONTINUE WHEN ids IS NULL;
+        left_over := left_over - cardinality(ids);
+        RETURN QUERY SELECT m.* FROM hler_core.offer_messages(ids, ARRAY(
+            SELECT t.attempt FROM unnest(ids) WITH ORDINALITY AS i (id, n)
+              JOIN hler.task AS t ON t.id = i.id ORDER BY i.n)) AS m;
+    END LOOP;
+END $$;
+
+-- Pools where an offer has lain for longer than age_ms and was not published again since:
+-- the dispatcher asks the broker whether their queues are empty.
+CREATE FUNCTION hler_core.pools_to_check(age_ms int) RETURNS TABLE (pool text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT p.name FROM hler.pool AS p
+     WHERE EXISTS (SELECT FROM hler.attempt AS a
+                    WHERE a.state = 'offered' AND a.pool = p.name
+                      AND a.offered_at < clock_timestamp() - hler_core.ms(age_ms)
+                      AND coalesce(a.reoffered_at, a.offered_at) < clock_timestamp() - hler_core.ms(age_ms))
+$$;
+
+-- The same attempts under the same tokens again, where the broker may have lost them.  One
+-- that is still queued somewhere costs a refused claim, no more.
+CREATE FUNCTION hler_core.reoffer_due(age_ms int, empty_pools text[], max int)
+RETURNS TABLE (pool text, task uuid, attempt int, token text, message text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    old_before timestamptz := clock_timestamp() - hler_core.ms(age_ms);
+    tasks      uuid[];
+    numbers    int[];
+BEGIN
+    WITH late AS MATERIALIZED (
+        SELECT a.task, a.attempt FROM hler.pool AS p
+          JOIN hler.attempt AS a ON a.pool = p.name AND a.state = 'offered'
+         WHERE a.offered_at < old_before AND coalesce(a.reoffered_at, a.offered_at) < old_before
+           AND (p.name = ANY (empty_pools) OR a.offered_at < p.granted_upto)
+         ORDER BY a.offered_at LIMIT reoffer_due.max
+           FOR NO KEY UPDATE OF a SKIP LOCKED),
+    again AS (
+        UPDATE hler.attempt AS a SET reoffered_at = clock_timestamp()
+          FROM late WHERE a.task = late.task AND a.attempt = late.attempt AND a.state = 'offered'
+        RETURNING a.task, a.attempt, a.offered_at)
+    SELECT array_agg(again.task ORDER BY again.offered_at), array_agg(again.attempt ORDER BY again.offered_at)
+      INTO tasks, numbers FROM again;
+    RETURN QUERY SELECT m.* FROM hler_core.offer_messages(tasks, numbers) AS m;
+END $$;
+
+GRANT EXECUTE ON FUNCTION hler_core.offer_due(text, int), hler_core.pools_to_check(int),
+    hler_core.reoffer_due(int, text[], int) TO hler_dispatcher;

@@ -1,0 +1,69 @@
+-- Claims and grants: one compare-and-set per attempt.  Whoever has the row is granted; all
+-- others are told why not.
+SET LOCAL ROLE hler_owner;
+
+-- Attempts locked in the one order that all batch functions keep.
+CREATE FUNCTION hler_core.lock_attempts(tasks uuid[], attempts int[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM FROM unnest(tasks, attempts) AS want (task, attempt)
+       JOIN hler.attempt AS a ON a.task = want.task AND a.attempt = want.attempt
+      ORDER BY a.task, a.attempt FOR NO KEY UPDATE OF a;
+END $$;
+
+-- The answer to a claim that reads the attempt as it is after all grants of the batch.
+CREATE FUNCTION hler_core.claim_verdict(a hler.attempt, claimant text, claimed_by uuid, claimed_token text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE
+        WHEN a.task IS NULL OR a.token <> claimed_token THEN 'unknown'
+        WHEN a.state = 'void' THEN CASE WHEN a.cause IN ('cancelled', 'start_by') THEN 'cancelled' ELSE 'superseded' END
+        WHEN a.state = 'offered' OR a.worker <> claimant OR a.instance <> claimed_by THEN 'taken'
+        WHEN a.state = 'granted' THEN 'granted'
+        WHEN a.state = 'started' THEN 'started'
+        WHEN a.state = 'lost' THEN 'superseded'
+        ELSE 'ended' END
+$$;
+
+-- A second program under a live worker's name gets nothing: `taken`.
+CREATE FUNCTION hler_core.grant_claims(numbers int[], users text[], instances uuid[], sessions uuid[],
+                                       tasks uuid[], attempts int[], tokens text[])
+RETURNS TABLE (n int, task uuid, attempt int, token text, verdict text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    moment timestamptz := clock_timestamp();
+BEGIN
+    -- A claim may come before the first heartbeat; silence needs a row to be measured on.
+    INSERT INTO hler.worker (id, instance, session, heard_ms, started_at, last_seen_at)
+    SELECT DISTINCT ON (c.username) c.username, c.instance, c.session, s.elapsed_ms, moment, moment
+      FROM unnest(users, instances, sessions) AS c (username, instance, session), hler.silence AS s
+     WHERE NOT EXISTS (SELECT FROM hler.worker AS w WHERE w.id = c.username)
+     ORDER BY c.username
+    ON CONFLICT DO NOTHING;
+    PERFORM hler_core.lock_attempts(tasks, attempts);
+    WITH claim AS (
+        SELECT DISTINCT ON (c.task, c.attempt) c.*
+          FROM unnest(users, instances, sessions, tasks, attempts, tokens) WITH ORDINALITY
+               AS c (username, instance, session, task, attempt, token, i)
+          JOIN hler.worker AS w ON w.id = c.username AND (w.instance = c.instance OR NOT hler_core.is_live(w))
+          JOIN hler.attempt AS x ON x.task = c.task AND x.attempt = c.attempt AND x.token = c.token
+         ORDER BY c.task, c.attempt, c.i),
+    granted AS (
+        UPDATE hler.attempt AS a
+           SET state = 'granted', worker = claim.username, instance = claim.instance, session = claim.session,
+               granted_at = moment
+          FROM claim WHERE a.task = claim.task AND a.attempt = claim.attempt AND a.state = 'offered'
+        RETURNING a.pool, a.offered_at)
+    -- At most about once a second and pool, to leave the row in peace.
+    UPDATE hler.pool AS p SET granted_upto = g.upto
+      FROM (SELECT granted.pool, max(granted.offered_at) AS upto FROM granted GROUP BY granted.pool) AS g
+     WHERE p.name = g.pool AND coalesce(p.granted_upto, '-infinity') < g.upto - interval '1 second';
+    RETURN QUERY
+        SELECT c.n, c.task, c.attempt, c.token, hler_core.claim_verdict(a, c.username, c.instance, c.token)
+          FROM unnest(numbers, users, instances, tasks, attempts, tokens) WITH ORDINALITY
+               AS c (n, username, instance, task, attempt, token, i)
+          LEFT JOIN hler.attempt AS a ON a.task = c.task AND a.attempt = c.attempt
+         ORDER BY c.i;
+END $$;
+
+GRANT EXECUTE ON FUNCTION hler_core.grant_claims(int[], text[], uuid[], uuid[], uuid[], int[], text[]) TO hler_dispatcher;

@@ -1,0 +1,225 @@
+-- From facts to states.  Events only leave facts on the attempt's row (0010); here the states
+-- of attempts, tasks and operations follow from the facts.  That is why events commute.
+-- Callers hold the locks of the operations and of the attempts.
+SET LOCAL ROLE hler_owner;
+
+-- State of whole operations from their tasks.
+CREATE FUNCTION hler_core.roll_up(ops uuid[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE hler.operation AS o
+       SET state = s.state,
+           started_at = coalesce(o.started_at, s.started_at),
+           finished_at = CASE WHEN s.is_over THEN clock_timestamp() END,
+           cause = CASE WHEN s.state = 'succeeded' THEN 'done' ELSE s.cause END,
+           message = s.message
+      FROM (SELECT x.id, t.*,
+                   CASE WHEN t.is_over THEN CASE WHEN t.failed THEN 'failed' WHEN t.stopped THEN 'cancelled'
+                                                 ELSE 'succeeded' END
+                        WHEN t.held THEN 'held'
+                        WHEN x.state = 'held' OR t.started_at IS NOT NULL THEN 'running'
+                        ELSE x.state END AS state
+              FROM hler.operation AS x, LATERAL (
+                   SELECT bool_and(k.state IN ('succeeded', 'failed', 'cancelled', 'skipped')) AS is_over,
+                          bool_or(k.state = 'failed') AS failed,
+                          bool_or(k.state IN ('cancelled', 'skipped')) AS stopped,
+                          bool_or(k.state = 'held') AS held,
+                          min(k.started_at) AS started_at,
+                          -- the first failed task speaks, else the first cancelled, else the first held
+                          (array_agg(k.cause ORDER BY w.weight, k.no) FILTER (WHERE w.weight > 0))[1] AS cause,
+                          (array_agg(k.message ORDER BY w.weight, k.no) FILTER (WHERE w.weight > 0))[1] AS message
+                     FROM hler.task AS k,
+                          LATERAL (SELECT CASE k.state WHEN 'failed' THEN 1 WHEN 'cancelled' THEN 2
+                                                       WHEN 'held' THEN 3 ELSE 0 END AS weight) AS w
+                    WHERE k.operation = x.id) AS t
+             WHERE x.id = ANY (ops) AND x.finished_at IS NULL) AS s
+     WHERE o.id = s.id AND (o.state <> s.state OR o.started_at IS NULL AND s.started_at IS NOT NULL);
+END $$;
+
+-- The attempts' own states.
+CREATE FUNCTION hler_core.settle_attempts(tasks uuid[], attempts int[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    moment timestamptz := clock_timestamp();
+BEGIN
+    -- Events of an attempt that the tables hold for unclaimed: the database was restored to
+    -- before the grant.  What runs is adopted, never run twice.
+    UPDATE hler.attempt AS a SET state = 'granted', granted_at = moment
+      FROM unnest(tasks, attempts) AS w (task, attempt)
+     WHERE a.task = w.task AND a.attempt = w.attempt AND a.state = 'offered'
+       AND (a.started_at IS NOT NULL OR a.lost_said);
+    UPDATE hler.attempt AS a SET state = 'started', lost_at = NULL
+      FROM unnest(tasks, attempts) AS w (task, attempt)
+     WHERE a.task = w.task AND a.attempt = w.attempt AND a.state IN ('granted', 'lost') AND a.started_at IS NOT NULL
+       AND (NOT a.lost_said OR a.results_recorded >= a.results_expected);
+    UPDATE hler.attempt AS a SET state = 'lost', lost_at = moment
+      FROM unnest(tasks, attempts) AS w (task, attempt)
+     WHERE a.task = w.task AND a.attempt = w.attempt AND a.state IN ('granted', 'started') AND a.lost_said
+       AND (a.end_state IS NULL OR a.results_recorded < a.results_expected);
+    WITH ended AS (
+        UPDATE hler.attempt AS a SET state = a.end_state, finished_at = moment
+          FROM unnest(tasks, attempts) AS w (task, attempt)
+         WHERE a.task = w.task AND a.attempt = w.attempt AND a.state = 'started'
+           AND a.end_state IS NOT NULL AND a.results_recorded >= a.results_expected
+        RETURNING a.task, a.attempt, a.worker, a.events_recorded < a.last_seq AS has_gap)
+    INSERT INTO hler.gap (task, attempt, worker, since)
+    SELECT ended.task, ended.attempt, ended.worker, moment FROM ended WHERE ended.has_gap
+    ON CONFLICT DO NOTHING;
+    -- Never started, and never will be under this token.
+    UPDATE hler.attempt AS a SET state = 'void', finished_at = moment
+      FROM unnest(tasks, attempts) AS w (task, attempt)
+     WHERE a.task = w.task AND a.attempt = w.attempt AND a.started_at IS NULL
+       AND (a.state IN ('offered', 'granted') OR a.state = 'lost' AND NOT a.lost_said)
+       AND (a.refused OR a.declined AND a.state <> 'offered');
+END $$;
+
+-- Pause before the next try: doubled with each, and spread so that a herd does not return
+-- at once.
+CREATE FUNCTION hler_core.retry_at(delay_ms bigint, tries int) RETURNS timestamptz
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT clock_timestamp() + hler_core.ms((least(delay_ms * 2::numeric ^ least(tries - 1, 40),
+               hler_core.setting('retry_delay_max_ms')) * (0.75 + random() / 2)::numeric)::bigint)
+$$;
+
+-- Tasks whose newest attempt is running or lost.
+CREATE FUNCTION hler_core.settle_living(tasks uuid[]) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    moved bigint;
+BEGIN
+    UPDATE hler.task AS t
+       SET state = CASE WHEN a.state = 'lost' THEN 'held' ELSE 'running' END,
+           cause = CASE WHEN a.state = 'lost' THEN 'lost' END,
+           message = CASE WHEN a.state = 'lost' THEN coalesce(a.message, 'nothing is heard of worker ' || a.worker) END,
+           started_at = CASE WHEN a.started_at IS NULL THEN t.started_at ELSE coalesce(t.started_at, clock_timestamp()) END,
+           tries = (SELECT count(*) FROM hler.attempt AS x WHERE x.task = t.id AND x.started_at IS NOT NULL)
+      FROM hler.attempt AS a
+     WHERE t.id = ANY (tasks) AND a.task = t.id AND a.attempt = t.attempt
+       AND (a.state = 'lost' AND t.state IN ('queued', 'running', 'held')
+            OR a.state IN ('started', 'succeeded', 'failed', 'timed_out', 'cancelled') AND t.state IN ('queued', 'held'));
+    GET DIAGNOSTICS moved = ROW_COUNT;
+    RETURN moved;
+END $$;
+
+-- Tasks whose newest attempt has ended: the end, or another try.
+CREATE FUNCTION hler_core.settle_ended(tasks uuid[]) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    moved bigint;
+BEGIN
+    UPDATE hler.task AS t
+       SET state = CASE WHEN v.again THEN 'waiting' WHEN a.state = 'timed_out' THEN 'failed' ELSE a.state END,
+           ready_at = CASE WHEN v.again THEN hler_core.retry_at(d.retry_delay_ms, t.tries) ELSE t.ready_at END,
+           finished_at = CASE WHEN v.again THEN NULL ELSE clock_timestamp() END,
+           cause = CASE WHEN v.again OR NOT v.worn_out THEN a.cause ELSE 'retry_limit' END,
+           message = CASE WHEN v.again OR NOT v.worn_out THEN a.message
+                          ELSE left(concat_ws(', ', t.tries || ' tries', a.cause, a.message), 1000) END
+      FROM hler.task AS own, hler.attempt AS a, hler.task_type AS d, hler.operation AS o,
+           LATERAL (SELECT CASE WHEN d.repeatable AND a.cause = 'lease'
+                                THEN greatest(d.max_tries, hler_core.setting('lost_tries_max'))
+                                WHEN a.retryable THEN d.max_tries ELSE 1 END AS most) AS m,
+           LATERAL (SELECT a.state = 'failed' AND own.tries < m.most AND o.cancel_requested_at IS NULL AS again,
+                           a.state = 'failed' AND m.most > 1 AND own.tries >= m.most AS worn_out) AS v
+     WHERE own.id = ANY (tasks) AND own.state = 'running' AND a.task = own.id AND a.attempt = own.attempt
+       AND a.state IN ('succeeded', 'failed', 'timed_out', 'cancelled')
+       AND d.id = own.task_type AND o.id = own.operation AND t.id = own.id;
+    GET DIAGNOSTICS moved = ROW_COUNT;
+    RETURN moved;
+END $$;
+
+-- Tasks whose newest attempt came to nothing: refused, declined or given up.
+CREATE FUNCTION hler_core.settle_void(tasks uuid[]) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    moved bigint;
+BEGIN
+    UPDATE hler.task AS t
+       SET state = v.state, refusals = t.refusals + a.refused::int,
+           ready_at = CASE WHEN v.state = 'ready' THEN clock_timestamp() ELSE t.ready_at END,
+           finished_at = CASE WHEN v.state <> 'ready' THEN clock_timestamp() END,
+           cause = CASE v.state WHEN 'failed' THEN 'refused' WHEN 'cancelled' THEN coalesce(a.stop_cause, 'cancelled') END,
+           message = CASE v.state WHEN 'failed' THEN a.message WHEN 'cancelled' THEN o.cancel_reason END
+      FROM hler.task AS own, hler.attempt AS a, hler.operation AS o,
+           LATERAL (SELECT CASE WHEN a.stop_requested_at IS NOT NULL OR o.cancel_requested_at IS NOT NULL THEN 'cancelled'
+                                WHEN a.refused AND own.refusals + 1 >= hler_core.setting('refusals_max') THEN 'failed'
+                                ELSE 'ready' END AS state) AS v
+     WHERE own.id = ANY (tasks) AND own.state IN ('queued', 'held') AND a.task = own.id AND a.attempt = own.attempt
+       AND a.state = 'void' AND o.id = own.operation AND t.id = own.id;
+    GET DIAGNOSTICS moved = ROW_COUNT;
+    RETURN moved;
+END $$;
+
+-- What follows for the tasks that wait for ended ones.
+CREATE FUNCTION hler_core.settle_next(tasks uuid[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE hler.task AS t SET state = 'ready', ready_at = clock_timestamp()
+      FROM (SELECT DISTINCT n.task FROM hler.task_need AS n JOIN hler.task AS done ON done.id = n.needs
+             WHERE n.needs = ANY (tasks) AND done.state = 'succeeded') AS next
+     WHERE t.id = next.task AND t.state = 'blocked'
+       AND NOT EXISTS (SELECT FROM hler.task_need AS n JOIN hler.task AS before ON before.id = n.needs
+                        WHERE n.task = t.id AND before.state <> 'succeeded');
+    WITH RECURSIVE below (id, state, cause) AS (
+        SELECT t.id, t.state, t.key FROM hler.task AS t
+         WHERE t.id = ANY (tasks) AND t.state IN ('failed', 'cancelled')
+        UNION
+        SELECT n.task, below.state, below.cause FROM below JOIN hler.task_need AS n ON n.needs = below.id)
+    UPDATE hler.task AS t
+       SET state = CASE below.state WHEN 'failed' THEN 'skipped' ELSE 'cancelled' END, cause = 'upstream',
+           message = 'task ' || below.cause || CASE below.state WHEN 'failed' THEN ' failed' ELSE ' was cancelled' END,
+           finished_at = clock_timestamp()
+      FROM below WHERE t.id = below.id AND t.state = 'blocked';
+END $$;
+
+CREATE FUNCTION hler_core.settle(tasks uuid[], attempts int[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    moved bigint;
+    ended bigint;
+BEGIN
+    PERFORM hler_core.settle_attempts(tasks, attempts);
+    moved := hler_core.settle_living(tasks);
+    ended := hler_core.settle_ended(tasks) + hler_core.settle_void(tasks);
+    IF ended > 0 THEN
+        PERFORM hler_core.settle_next(tasks);
+    END IF;
+    IF moved + ended > 0 THEN
+        PERFORM hler_core.roll_up(ARRAY(SELECT DISTINCT t.operation FROM hler.task AS t WHERE t.id = ANY (tasks)));
+    END IF;
+END $$;
+
+-- Operations of these tasks, locked in the one order that all keep.
+CREATE FUNCTION hler_core.lock_operations(tasks uuid[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM FROM hler.operation AS o
+      WHERE o.id IN (SELECT t.operation FROM hler.task AS t WHERE t.id = ANY (tasks))
+      ORDER BY o.id FOR NO KEY UPDATE;
+END $$;
+
+-- After each statement that moves tasks or operations: verdicts for listeners, hints for
+-- whoever waits.  Statement level, constant payload (traps 3.3).
+CREATE FUNCTION hler_core.tell() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    is_task CONSTANT boolean := TG_TABLE_NAME = 'task';
+BEGIN
+    -- to_jsonb(): the two tables have not all columns in common.
+    IF EXISTS (SELECT FROM hler.listener) THEN
+        INSERT INTO hler.verdict (class, state, operation, task, cause, message)
+        SELECT TG_TABLE_NAME, n.state, CASE WHEN is_task THEN (to_jsonb(n) ->> 'operation')::uuid ELSE n.id END,
+               CASE WHEN is_task THEN n.id END, n.cause, n.message
+          FROM new_rows AS n JOIN old_rows AS o ON o.id = n.id WHERE n.state <> o.state;
+    END IF;
+    IF is_task AND EXISTS (SELECT FROM new_rows AS n WHERE n.state = 'ready') THEN
+        PERFORM pg_notify('hler_work', '');
+    END IF;
+    IF EXISTS (SELECT FROM new_rows AS n WHERE n.state NOT IN ('ready', 'queued')) THEN
+        PERFORM pg_notify('hler', '');
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER tell AFTER UPDATE ON hler.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION hler_core.tell();
+CREATE TRIGGER tell AFTER UPDATE ON hler.operation REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION hler_core.tell();

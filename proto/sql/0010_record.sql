@@ -1,0 +1,138 @@
+-- Intake: events become rows and facts, each once, whatever the order and number of copies.
+SET LOCAL ROLE hler_owner;
+
+-- Partitions of events and output, one a day, for today and the three days after.  A day
+-- that already has rows in the default partition stays there.
+CREATE FUNCTION hler_core.make_partitions() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    want record;
+    used boolean;
+BEGIN
+    FOR want IN
+        SELECT p.parent, d.day, p.parent || to_char(d.day, '"_"YYYYMMDD') AS part
+          FROM unnest(ARRAY['event', 'output_event']) AS p (parent),
+               LATERAL (SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date + i AS day
+                          FROM generate_series(0, 3) AS i) AS d
+         WHERE to_regclass('hler.' || p.parent || to_char(d.day, '"_"YYYYMMDD')) IS NULL
+    LOOP
+        -- One maker at a time; another may have been here while we waited.
+        PERFORM pg_advisory_xact_lock(hashtext('hler.partitions'));
+        EXECUTE format('SELECT EXISTS (SELECT FROM hler.%I WHERE offered_on = %L)', want.parent || '_default', want.day)
+           INTO used;
+        IF NOT used AND to_regclass('hler.' || want.part) IS NULL THEN
+            EXECUTE format('CREATE TABLE hler.%I PARTITION OF hler.%I FOR VALUES FROM (%L) TO (%L)',
+                           want.part, want.parent, want.day, want.day + 1);
+        END IF;
+    END LOOP;
+END $$;
+SELECT hler_core.make_partitions();
+
+CREATE FUNCTION hler_core.dead_letter(source text, reason text, facts text, body bytea) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    INSERT INTO hler.dead_message (source, reason, facts, body, size)
+    VALUES (source, reason, coalesce(facts, ''), substr(body, 1, 1048576), coalesce(octet_length(body), 0))
+    RETURNING id
+$$;
+
+-- Place of an event in its attempt.  What a worker says about an attempt has no number: each
+-- kind has one place below 1.
+CREATE FUNCTION hler_core.kind_seq(kind text, seq bigint) RETURNS bigint
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE kind WHEN 'refused' THEN -1 WHEN 'declined' THEN -2 WHEN 'lost' THEN -3 WHEN 'held' THEN -4
+                     ELSE CASE WHEN seq >= 1 THEN seq END END
+$$;
+
+-- Can this event be recorded?  The dispatcher has checked it already; this is the last
+-- defence, since one row that fails would fail the whole batch, for ever.
+CREATE FUNCTION hler_core.is_recordable(kind text, seq bigint, data text) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    d jsonb := data::jsonb;
+BEGIN
+    IF jsonb_typeof(d) <> 'object' OR hler_core.kind_seq(kind, seq) IS NULL THEN
+        RETURN false;
+    END IF;
+    IF kind = 'result' THEN
+        PERFORM (d ->> 'entity')::uuid, (d ->> 'secret')::boolean;
+        RETURN coalesce(d ->> 'field' ~ '^[a-z][a-z0-9_]{0,62}$' AND d ->> 'mode' IN ('set', 'append')
+                        AND d ->> 'entity' IS NOT NULL AND d ? 'value', false);
+    ELSIF kind = 'finished' THEN
+        PERFORM (d ->> 'exit_code')::int, (d ->> 'signal')::int, (d ->> 'left_behind')::int, (d ->> 'output_bytes')::bigint,
+                (d ->> 'dropped_bytes')::bigint, (d ->> 'retryable')::boolean;
+        RETURN coalesce(d ->> 'state' IN ('succeeded', 'failed', 'timed_out', 'cancelled')
+                        AND (d ->> 'results')::int >= 0
+                        AND jsonb_typeof(coalesce(d -> 'outputs', '{}')) IN ('object', 'null'), false);
+    ELSIF kind = 'lost' THEN
+        PERFORM (d ->> 'left_behind')::int;
+    END IF;
+    RETURN kind IN ('started', 'progress', 'refused', 'declined', 'held', 'lost');
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN false;
+END $$;
+
+-- One event of a batch and what becomes of it.
+CREATE TYPE hler_core.fact AS (
+    i int, username text, kind text, task uuid, attempt int, token text, seq bigint, worker_at timestamptz,
+    data text, verdict text, offered_on date, offered_at timestamptz, operation uuid
+);
+
+-- Judge a batch against the attempts, which the caller has locked: nobody else can record
+-- for them meanwhile, so looking is enough to know a duplicate.
+CREATE FUNCTION hler_core.judge(users text[], kinds text[], tasks uuid[], attempts int[], tokens text[],
+                                seqs bigint[], at timestamptz[], data text[]) RETURNS hler_core.fact[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT array_agg((n, username, kind, e.task, e.attempt, e.token, e.place, e.worker_at, e.data,
+        CASE WHEN a.task IS NULL OR a.token <> e.token THEN 'unknown'
+             WHEN a.worker <> e.username THEN CASE e.kind WHEN 'refused' THEN 'stale' ELSE 'foreign' END
+             WHEN NOT e.fits THEN 'not_recordable'
+             WHEN e.copy > 1 OR EXISTS (
+                 SELECT FROM hler.event AS v WHERE v.task = a.task AND v.attempt = a.attempt AND v.seq = e.place
+                    AND v.offered_on = a.offered_on AND e.kind <> 'output'
+                 UNION ALL
+                 SELECT FROM hler.output_event AS v WHERE v.task = a.task AND v.attempt = a.attempt
+                    AND v.seq = e.place AND v.offered_on = a.offered_on AND e.kind = 'output') THEN 'duplicate'
+             WHEN a.state = 'void' THEN 'stale'
+             ELSE 'recorded' END,
+        a.offered_on, a.offered_at, t.operation)::hler_core.fact ORDER BY n)
+      FROM (SELECT r.*, r.kind = 'output' AND r.seq >= 1 OR hler_core.is_recordable(r.kind, r.seq, r.data) AS fits, hler_core.kind_seq(r.kind, r.seq) AS place,
+                   row_number() OVER (PARTITION BY r.username, r.task, r.attempt, r.token,
+                                                   hler_core.kind_seq(r.kind, r.seq) ORDER BY r.n) AS copy
+              FROM unnest(users, kinds, tasks, attempts, tokens, seqs, at, data) WITH ORDINALITY
+                   AS r (username, kind, task, attempt, token, seq, worker_at, data, n)) AS e
+      LEFT JOIN hler.attempt AS a ON a.task = e.task AND a.attempt = e.attempt
+      LEFT JOIN hler.task AS t ON t.id = a.task
+$$;
+
+CREATE FUNCTION hler_core.set_aside(facts hler_core.fact[], source text) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    INSERT INTO hler.dead_message (source, reason, facts, body, size)
+    SELECT source, CASE f.verdict WHEN 'unknown' THEN 'unknown_attempt' ELSE f.verdict END,
+           json_build_object('user', f.username, 'kind', f.kind, 'task', f.task, 'attempt', f.attempt,
+                             'token', f.token, 'seq', f.seq, 'time', f.worker_at)::text,
+           convert_to(f.data, 'UTF8'), coalesce(octet_length(f.data), 0)
+      FROM unnest(facts) AS f WHERE f.verdict IN ('unknown', 'foreign', 'not_recordable') ORDER BY f.i
+$$;
+
+-- Rows of hler.event for what is new.  Of stale ones the journal's records only: another
+-- worker's word about an attempt must not take the place of its owner's.
+CREATE FUNCTION hler_core.add_events(facts hler_core.fact[]) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    INSERT INTO hler.event (task, attempt, seq, offered_on, stale, kind, data, worker_at, recorded_at)
+    SELECT f.task, f.attempt, f.seq, f.offered_on, f.verdict = 'stale', f.kind, f.data::json,
+           f.worker_at, clock_timestamp()
+      FROM unnest(facts) AS f
+     WHERE f.verdict = 'recorded' AND f.kind <> 'held' OR f.verdict = 'stale' AND f.seq > 0
+    ON CONFLICT DO NOTHING
+$$;
+
+CREATE FUNCTION hler_core.add_results(facts hler_core.fact[]) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    INSERT INTO hler.result (entity, field, offered_at, task, attempt, seq, operation, mode, secret, stale, value,
+                             recorded_at)
+    SELECT (f.data::json ->> 'entity')::uuid, f.data::json ->> 'field', f.offered_at, f.task, f.attempt, f.seq,
+           f.operation, f.data::json ->> 'mode', coalesce((f.data::json ->> 'secret')::boolean, false),
+           f.verdict = 'stale', f.data::json -> 'value', clock_timestamp()
+      FROM unnest(facts) AS f WHERE f.verdict IN ('recorded', 'stale') AND f.kind = 'result'
+    ON CONFLICT DO NOTHING
+$$;

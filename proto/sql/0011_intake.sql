@@ -1,0 +1,135 @@
+-- record_state and record_output: what the dispatcher calls with its batches.
+SET LOCAL ROLE hler_owner;
+
+-- May these outputs be stored?  They travel in later offers, which must fit one message.
+CREATE FUNCTION hler_core.outputs_fit(task uuid, outputs text) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT octet_length(outputs) <= 65536 AND octet_length(outputs) + (
+               SELECT coalesce(sum(octet_length(out.outputs::text)), 0)
+                 FROM hler.task AS t JOIN hler.task AS sibling ON sibling.operation = t.operation AND sibling.id <> t.id
+                 JOIN hler.task_output AS out ON out.task = sibling.id
+                WHERE t.id = outputs_fit.task) <= 524288
+$$;
+
+CREATE FUNCTION hler_core.add_outputs(facts hler_core.fact[]) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    INSERT INTO hler.task_output (task, outputs)
+    SELECT f.task, f.data::json -> 'outputs' FROM unnest(facts) AS f
+     WHERE f.verdict = 'recorded' AND f.kind = 'finished' AND f.data::json ->> 'state' = 'succeeded'
+       AND f.data::json ->> 'outputs' <> '{}' AND hler_core.outputs_fit(f.task, f.data::json ->> 'outputs')
+    ON CONFLICT (task) DO UPDATE SET outputs = excluded.outputs
+$$;
+
+-- What the new events say, on the attempts' rows.  Nothing here depends on what came before.
+CREATE FUNCTION hler_core.add_facts(facts hler_core.fact[]) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    UPDATE hler.attempt AS a
+       SET worker = coalesce(a.worker, s.username),
+           events_recorded = a.events_recorded + s.numbered,
+           last_seq = greatest(a.last_seq, s.top),
+           last_event_at = clock_timestamp(),
+           results_recorded = a.results_recorded + s.results,
+           -- every numbered event proves the start, whichever comes first
+           started_at = CASE WHEN s.numbered > 0 THEN coalesce(a.started_at, clock_timestamp()) ELSE a.started_at END,
+           lost_said = a.lost_said OR s.lost,
+           refused = a.refused OR s.refused,
+           declined = a.declined OR s.declined,
+           end_state = CASE WHEN s.fin IS NULL THEN a.end_state WHEN s.misfit THEN 'failed' ELSE s.fin ->> 'state' END,
+           cause = CASE WHEN s.misfit THEN 'outputs_invalid' WHEN s.fin IS NOT NULL THEN s.fin ->> 'cause'
+                        WHEN a.end_state IS NULL AND s.said IS NOT NULL THEN s.said ->> 'cause' ELSE a.cause END,
+           message = left(CASE WHEN s.misfit THEN 'outputs of the task are too large'
+                               WHEN s.fin IS NOT NULL THEN s.fin ->> 'message'
+                               WHEN a.end_state IS NULL AND s.said IS NOT NULL THEN s.said ->> 'message'
+                               ELSE a.message END, 1000),
+           exit_code = coalesce((s.fin ->> 'exit_code')::int, a.exit_code),
+           signal = coalesce((s.fin ->> 'signal')::int, a.signal),
+           retryable = a.retryable OR NOT s.misfit AND coalesce((s.fin ->> 'retryable')::boolean, false),
+           results_expected = coalesce((s.fin ->> 'results')::int, a.results_expected),
+           output_bytes = coalesce((s.fin ->> 'output_bytes')::bigint, a.output_bytes),
+           dropped_bytes = coalesce((s.fin ->> 'dropped_bytes')::bigint, a.dropped_bytes),
+           left_behind = CASE WHEN s.fin IS NOT NULL THEN (s.fin ->> 'left_behind')::int
+                              WHEN a.end_state IS NULL THEN coalesce((s.said ->> 'left_behind')::int, a.left_behind)
+                              ELSE a.left_behind END
+      FROM (SELECT g.*, g.fin ->> 'state' = 'succeeded' AND g.fin ->> 'outputs' <> '{}'
+                   AND NOT hler_core.outputs_fit(g.task, g.fin ->> 'outputs') IS TRUE AS misfit
+              FROM (SELECT f.task, f.attempt, min(f.username) AS username,
+                           count(*) FILTER (WHERE f.seq > 0) AS numbered, coalesce(max(f.seq), 0) AS top,
+                           count(*) FILTER (WHERE f.kind = 'result') AS results,
+                           bool_or(f.kind = 'lost') AS lost, bool_or(f.kind = 'refused') AS refused,
+                           bool_or(f.kind = 'declined') AS declined,
+                           max(f.data) FILTER (WHERE f.kind = 'finished')::json AS fin,
+                           max(f.data) FILTER (WHERE f.seq < 0)::json AS said
+                      FROM unnest(facts) AS f WHERE f.verdict = 'recorded' AND f.kind <> 'held'
+                     GROUP BY f.task, f.attempt) AS g) AS s
+     WHERE a.task = s.task AND a.attempt = s.attempt
+$$;
+
+CREATE FUNCTION hler_core.record_state(users text[], kinds text[], tasks uuid[], attempts int[], tokens text[],
+                                       seqs bigint[], at timestamptz[], data text[])
+RETURNS TABLE (i int, verdict text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    facts   hler_core.fact[];
+    live    uuid[];
+    numbers int[];
+BEGIN
+    PERFORM hler_core.lock_operations(tasks);
+    PERFORM hler_core.lock_attempts(tasks, attempts);
+    facts := hler_core.judge(users, kinds, tasks, attempts, tokens, seqs, at, data);
+    PERFORM hler_core.set_aside(facts, 'hler.state');
+    PERFORM hler_core.add_events(facts);
+    PERFORM hler_core.add_results(facts);
+    PERFORM hler_core.add_outputs(facts);
+    PERFORM hler_core.add_facts(facts);
+    SELECT array_agg(s.task), array_agg(s.attempt) INTO live, numbers
+      FROM (SELECT DISTINCT f.task, f.attempt FROM unnest(facts) AS f
+             WHERE f.verdict = 'recorded' AND f.kind <> 'held') AS s;
+    IF live IS NOT NULL THEN
+        PERFORM hler_core.settle(live, numbers);
+        PERFORM hler_core.close_gaps(live, numbers);
+    END IF;
+    RETURN QUERY SELECT f.i, f.verdict FROM unnest(facts) AS f ORDER BY f.i;
+END $$;
+
+-- Forget gaps that are filled.
+CREATE FUNCTION hler_core.close_gaps(tasks uuid[], attempts int[]) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    DELETE FROM hler.gap AS g USING hler.attempt AS a, unnest(tasks, attempts) AS w (task, attempt)
+     WHERE g.task = w.task AND g.attempt = w.attempt AND a.task = w.task AND a.attempt = w.attempt
+       AND a.events_recorded >= a.last_seq
+$$;
+
+-- Output and progress: rows and counters, no states.  Locks attempts only.
+CREATE FUNCTION hler_core.record_output(users text[], kinds text[], tasks uuid[], attempts int[], tokens text[],
+                                        seqs bigint[], at timestamptz[], streams text[], texts text[], raws bytea[],
+                                        data text[])
+RETURNS TABLE (i int, verdict text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    facts hler_core.fact[];
+BEGIN
+    PERFORM hler_core.lock_attempts(tasks, attempts);
+    facts := hler_core.judge(users, kinds, tasks, attempts, tokens, seqs, at, data);
+    PERFORM hler_core.set_aside(facts, 'hler.output');
+    PERFORM hler_core.add_events(ARRAY(SELECT f FROM unnest(facts) AS f WHERE f.kind <> 'output'));
+    INSERT INTO hler.output_event (task, attempt, seq, offered_on, stale, stream, text, raw, worker_at, recorded_at)
+    SELECT f.task, f.attempt, f.seq, f.offered_on, f.verdict = 'stale', coalesce(streams[f.i], 'stdout'),
+           coalesce(texts[f.i], ''), raws[f.i], f.worker_at, clock_timestamp()
+      FROM unnest(facts) AS f WHERE f.verdict IN ('recorded', 'stale') AND f.kind = 'output';
+    UPDATE hler.attempt AS a
+       SET events_recorded = a.events_recorded + s.n, last_seq = greatest(a.last_seq, s.top),
+           last_event_at = clock_timestamp()
+      FROM (SELECT f.task, f.attempt, count(*) AS n, max(f.seq) AS top FROM unnest(facts) AS f
+             WHERE f.verdict = 'recorded' AND f.seq > 0 GROUP BY f.task, f.attempt) AS s
+     WHERE a.task = s.task AND a.attempt = s.attempt;
+    PERFORM hler_core.close_gaps(tasks, attempts);
+    RETURN QUERY SELECT f.i, f.verdict FROM unnest(facts) AS f ORDER BY f.i;
+END $$;
+
+GRANT EXECUTE ON FUNCTION
+    hler_core.record_state(text[], text[], uuid[], int[], text[], bigint[], timestamptz[], text[]),
+    hler_core.record_output(text[], text[], uuid[], int[], text[], bigint[], timestamptz[], text[], text[], bytea[], text[]),
+    hler_core.dead_letter(text, text, text, bytea)
+    TO hler_dispatcher;

@@ -1,0 +1,185 @@
+-- Workers: heartbeats, what is to be said to them, silence.
+SET LOCAL ROLE hler_owner;
+
+-- What one heartbeat says, on the worker's row.  False: another live instance has the id, and
+-- keeps it; the second is shown and gets no answer, so its leases run out.
+CREATE FUNCTION hler_core.heard(username text, control text, b jsonb) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    w      hler.worker;
+    moment timestamptz := clock_timestamp();
+BEGIN
+    SELECT * INTO w FROM hler.worker AS x WHERE x.id = username FOR NO KEY UPDATE;
+    IF w.instance <> (b ->> 'instance')::uuid AND hler_core.is_live(w) THEN
+        UPDATE hler.worker AS x SET conflict = 'a second instance ' || (b ->> 'instance') || ' uses this id'
+         WHERE x.id = username;
+        RETURN false;
+    END IF;
+    INSERT INTO hler.worker AS x (id, instance, session, number, boot_id, pool, slots, free, draining, version, protocol,
+        executors, spool_bytes, oldest_unsent_ms, control, note, heard_ms, started_at, last_seen_at)
+    SELECT username, (b ->> 'instance')::uuid, (b ->> 'session')::uuid, (b ->> 'number')::bigint, b ->> 'boot_id',
+           b ->> 'pool', coalesce((b ->> 'slots')::int, 0), coalesce((b ->> 'free')::int, 0),
+           coalesce((b ->> 'draining')::boolean, false), b ->> 'version', (b ->> 'protocol')::int,
+           (b -> 'executors')::json, (b ->> 'spool_bytes')::bigint, (b ->> 'oldest_unsent_ms')::bigint,
+           heard.control, left(coalesce(b ->> 'note', ''), 1000), s.elapsed_ms, moment, moment
+      FROM hler.silence AS s
+    ON CONFLICT (id) DO UPDATE SET
+        started_at = CASE WHEN x.session = excluded.session THEN x.started_at ELSE moment END,
+        instance = excluded.instance, session = excluded.session, number = excluded.number,
+        boot_id = excluded.boot_id, pool = excluded.pool, slots = excluded.slots, free = excluded.free,
+        draining = excluded.draining, stopped = false, version = excluded.version, protocol = excluded.protocol,
+        executors = excluded.executors, spool_bytes = excluded.spool_bytes,
+        oldest_unsent_ms = excluded.oldest_unsent_ms, control = excluded.control, note = excluded.note,
+        conflict = '', heard_ms = excluded.heard_ms, last_seen_at = moment;
+    RETURN true;
+END $$;
+
+CREATE TYPE hler_core.holding AS (task uuid, attempt int, token text, state text);
+
+-- Attempts that the tables held for lost and whose worker has them after all.
+CREATE FUNCTION hler_core.take_back(username text, instance uuid, held hler_core.holding[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    tasks    uuid[];
+    attempts int[];
+BEGIN
+    SELECT array_agg(a.task), array_agg(a.attempt) INTO tasks, attempts
+      FROM unnest(held) AS h JOIN hler.attempt AS a ON a.task = h.task AND a.attempt = h.attempt AND a.token = h.token
+     WHERE a.state = 'lost' AND a.started_at IS NOT NULL AND NOT a.lost_said AND h.state <> 'claimed'
+       AND a.worker = username AND a.instance = take_back.instance;
+    IF tasks IS NOT NULL THEN
+        PERFORM hler_core.lock_operations(tasks);
+        PERFORM hler_core.lock_attempts(tasks, attempts);
+        PERFORM hler_core.settle(tasks, attempts);
+    END IF;
+END $$;
+
+-- Stops: only for what the tables positively hold as fenced, ended or to be stopped.  What
+-- they do not know (a database restored from a backup) is left alone.
+CREATE FUNCTION hler_core.stops_for(username text, inst uuid, held hler_core.holding[])
+RETURNS TABLE (task uuid, attempt int, token text, cause text, grace_ms bigint)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT h.task, h.attempt, h.token,
+           CASE WHEN a.stop_requested_at IS NOT NULL THEN coalesce(a.stop_cause, 'cancelled')
+                WHEN a.cause IN ('cancelled', 'start_by') AND a.state = 'void' THEN 'cancelled'
+                ELSE 'superseded' END, d.grace_ms
+      FROM unnest(held) AS h
+      JOIN hler.attempt AS a ON a.task = h.task AND a.attempt = h.attempt AND a.token = h.token
+      JOIN hler.task AS t ON t.id = a.task
+      JOIN hler.task_type AS d ON d.id = t.task_type
+     WHERE h.state = 'running'
+       AND (a.state IN ('void', 'succeeded', 'failed', 'timed_out', 'cancelled')
+            OR a.worker <> username OR a.instance <> inst OR a.stop_requested_at IS NOT NULL)
+        OR h.state = 'claimed' AND a.state IN ('granted', 'lost') AND a.stop_requested_at IS NOT NULL
+           AND a.worker = username
+$$;
+
+-- Attempts that the tables think the worker has and its heartbeat lacks, and those with a gap
+-- in their events: the worker is asked for them, now and then.
+CREATE FUNCTION hler_core.reports_for(username text, inst uuid, held hler_core.holding[])
+RETURNS TABLE (task uuid, attempt int, token text)
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    WITH want AS MATERIALIZED (
+        SELECT a.task, a.attempt FROM hler.attempt AS a
+         WHERE a.worker = username AND a.state IN ('granted', 'started', 'lost') AND a.instance = inst
+           AND NOT a.lost_said
+           AND a.granted_at < clock_timestamp() - hler_core.ms(hler_core.setting('report_after_ms'))
+           AND (NOT EXISTS (SELECT FROM unnest(held) AS h WHERE h.task = a.task AND h.attempt = a.attempt)
+                OR (a.events_recorded < a.last_seq OR a.end_state IS NOT NULL)
+                   AND a.last_event_at < clock_timestamp() - hler_core.ms(hler_core.setting('gap_after_ms')))
+        UNION
+        SELECT g.task, g.attempt FROM hler.gap AS g
+         WHERE g.worker = username AND g.since < clock_timestamp() - hler_core.ms(hler_core.setting('gap_after_ms')))
+    UPDATE hler.attempt AS a SET reported_at = clock_timestamp()
+      FROM (SELECT l.task, l.attempt FROM hler.attempt AS l JOIN want USING (task, attempt)
+             WHERE coalesce(l.reported_at, '-infinity')
+                   < clock_timestamp() - hler_core.ms(hler_core.setting('report_after_ms'))
+             ORDER BY l.task, l.attempt FOR NO KEY UPDATE OF l SKIP LOCKED) AS late
+     WHERE a.task = late.task AND a.attempt = late.attempt
+    RETURNING a.task, a.attempt, a.token
+$$;
+
+CREATE FUNCTION hler_core.note_strays(username text, held hler_core.holding[]) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    UPDATE hler.worker AS w SET conflict = s.n || ' attempts that the tables do not know, first ' || s.first
+      FROM (SELECT count(*) AS n, min(h.task || '.' || h.attempt) AS first FROM unnest(held) AS h
+             WHERE NOT EXISTS (SELECT FROM hler.attempt AS a
+                                WHERE a.task = h.task AND a.attempt = h.attempt AND a.token = h.token)) AS s
+     WHERE w.id = username AND s.n > 0
+$$;
+
+CREATE FUNCTION hler_core.heartbeat_one(username text, reply_to text, b jsonb)
+RETURNS TABLE (worker text, control text, session uuid, number bigint, kind text, task uuid, attempt int,
+               token text, cause text, grace_ms bigint)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    held hler_core.holding[] := ARRAY(SELECT h FROM jsonb_populate_recordset(NULL::hler_core.holding,
+        CASE WHEN jsonb_typeof(b -> 'held') = 'array' THEN b -> 'held' ELSE '[]' END) AS h);
+    inst uuid := b ->> 'instance';
+    sess uuid := b ->> 'session';
+    num  bigint := b ->> 'number';
+BEGIN
+    IF inst IS NULL OR NOT hler_core.heard(username, reply_to, b) THEN
+        RETURN;
+    END IF;
+    PERFORM hler_core.take_back(username, inst, held);
+    PERFORM hler_core.note_strays(username, held);
+    RETURN QUERY SELECT username, reply_to, sess, num, 'beat', NULL::uuid, NULL::int, NULL::text, NULL::text, NULL::bigint
+        UNION ALL
+        SELECT username, reply_to, sess, num, 'stop', s.task, s.attempt, s.token, s.cause, s.grace_ms
+          FROM hler_core.stops_for(username, inst, held) AS s
+        UNION ALL
+        SELECT username, reply_to, sess, num, 'report', r.task, r.attempt, r.token, NULL, NULL
+          FROM hler_core.reports_for(username, inst, held) AS r;
+END $$;
+
+-- A heartbeat that cannot be read is set aside and must not hold up the others.
+CREATE FUNCTION hler_core.heartbeat(users text[], controls text[], bodies text[])
+RETURNS TABLE (worker text, control text, session uuid, number bigint, kind text, task uuid, attempt int,
+               token text, cause text, grace_ms bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    beat record;
+BEGIN
+    FOR beat IN SELECT h.* FROM unnest(users, controls, bodies) WITH ORDINALITY AS h (username, control, body, n)
+                 ORDER BY h.username, h.n LOOP
+        BEGIN
+            RETURN QUERY SELECT r.* FROM hler_core.heartbeat_one(beat.username, beat.control, beat.body::jsonb) AS r;
+        EXCEPTION WHEN data_exception OR not_null_violation THEN
+            PERFORM hler_core.dead_letter('hler.state', 'not_recordable',
+                json_build_object('user', beat.username, 'kind', 'heartbeat', 'error', SQLERRM)::text,
+                convert_to(beat.body, 'UTF8'));
+        END;
+    END LOOP;
+END $$;
+
+CREATE FUNCTION hler_core.worker_gone(worker text, session uuid, how text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    UPDATE hler.worker AS w SET draining = true, stopped = how = 'stopped'
+     WHERE w.id = worker_gone.worker AND w.session = worker_gone.session
+$$;
+
+-- Stops newly asked for; heartbeats repeat them for as long as the worker lists the attempt.
+CREATE FUNCTION hler_core.stops_due()
+RETURNS TABLE (control text, task uuid, attempt int, token text, cause text, grace_ms bigint)
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    WITH due AS MATERIALIZED (
+        SELECT a.task, a.attempt FROM hler.attempt AS a
+         WHERE a.stop_requested_at IS NOT NULL AND a.stop_sent_at IS NULL
+         ORDER BY a.task, a.attempt LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED),
+    sent AS (
+        UPDATE hler.attempt AS a SET stop_sent_at = clock_timestamp()
+          FROM due WHERE a.task = due.task AND a.attempt = due.attempt
+        RETURNING a.task, a.attempt, a.token, a.stop_cause, a.worker, a.session, a.state)
+    -- the queue's name follows from worker and session: there may have been no heartbeat yet
+    SELECT 'hler.control.' || w.id || '.' || w.session, sent.task, sent.attempt, sent.token,
+           coalesce(sent.stop_cause, 'cancelled'), d.grace_ms
+      FROM sent JOIN hler.worker AS w ON w.id = sent.worker AND NOT w.stopped
+      JOIN hler.task AS t ON t.id = sent.task JOIN hler.task_type AS d ON d.id = t.task_type
+     WHERE sent.state IN ('granted', 'started', 'lost', 'void')
+$$;
+
+GRANT EXECUTE ON FUNCTION hler_core.heartbeat(text[], text[], text[]), hler_core.worker_gone(text, uuid, text),
+    hler_core.stops_due() TO hler_dispatcher;

@@ -1,0 +1,176 @@
+-- Time: silence of workers, waits that are over, leases, start_by, partitions.  And the
+-- outbox of verdicts.
+SET LOCAL ROLE hler_owner;
+
+-- Workers silent for longer than the lease: what they had is lost, which is neither failed
+-- nor free to run again.
+CREATE FUNCTION hler_core.lose_silent() RETURNS int
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    tasks   uuid[];
+    numbers int[];
+    lost    int;
+BEGIN
+    SELECT array_agg(a.task), array_agg(a.attempt) INTO tasks, numbers
+      FROM hler.worker AS w JOIN hler.silence AS s ON s.elapsed_ms - w.heard_ms > s.lost_after_ms
+      JOIN hler.attempt AS a ON a.worker = w.id AND a.state IN ('granted', 'started');
+    IF tasks IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM hler_core.lock_operations(tasks);
+    PERFORM hler_core.lock_attempts(tasks, numbers);
+    UPDATE hler.attempt AS a SET state = 'lost', lost_at = clock_timestamp()
+      FROM unnest(tasks, numbers) AS l (task, attempt)
+     WHERE a.task = l.task AND a.attempt = l.attempt AND a.state IN ('granted', 'started');
+    GET DIAGNOSTICS lost = ROW_COUNT;
+    PERFORM hler_core.settle_living(tasks);
+    PERFORM hler_core.roll_up(ARRAY(SELECT DISTINCT t.operation FROM hler.task AS t WHERE t.id = ANY (tasks)));
+    RETURN lost;
+END $$;
+
+-- A tick went through the queue of the heartbeats: so much time has passed in which they
+-- would have been heard.  A longer gap between ticks was our own silence and counts as two.
+CREATE FUNCTION hler_core.tick(sent_at timestamptz, lost_after_ms int, tick_ms int) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE hler.silence AS s
+       SET elapsed_ms = s.elapsed_ms + least(2 * tick_ms, greatest(0, coalesce(
+                            EXTRACT(epoch FROM tick.sent_at - s.last_tick_at) * 1000, 0)))::bigint,
+           last_tick_at = greatest(s.last_tick_at, tick.sent_at), lost_after_ms = tick.lost_after_ms;
+    RETURN hler_core.lose_silent();
+END $$;
+
+-- Lost attempts of repeatable tasks whose lease, which their runner enforces, is over:
+-- fenced off, and the task is ready again or has been lost too often.
+CREATE FUNCTION hler_core.end_leases() RETURNS int
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    tasks   uuid[];
+    numbers int[];
+BEGIN
+    SELECT array_agg(a.task), array_agg(a.attempt) INTO tasks, numbers
+      FROM hler.silence AS s JOIN hler.attempt AS a
+        ON a.state = 'lost' AND a.lost_at < clock_timestamp() - hler_core.ms(s.lost_after_ms)
+      JOIN hler.task AS t ON t.id = a.task
+      JOIN hler.task_type AS d ON d.id = t.task_type AND d.repeatable;
+    IF tasks IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM hler_core.lock_operations(tasks);
+    PERFORM hler_core.lock_attempts(tasks, numbers);
+    UPDATE hler.attempt AS a SET state = 'void', finished_at = clock_timestamp()
+      FROM unnest(tasks, numbers) AS l (task, attempt)
+     WHERE a.task = l.task AND a.attempt = l.attempt AND a.state = 'lost';
+    UPDATE hler.task AS t SET state = 'failed', finished_at = clock_timestamp(), cause = 'lost',
+           message = t.tries || ' tries, the last was lost'
+      FROM hler.attempt AS a, hler.task_type AS d
+     WHERE t.id = ANY (tasks) AND t.state = 'held' AND a.task = t.id AND a.attempt = t.attempt AND a.state = 'void'
+       AND d.id = t.task_type AND t.tries >= greatest(d.max_tries, hler_core.setting('lost_tries_max'));
+    PERFORM hler_core.settle_void(tasks);
+    PERFORM hler_core.settle_next(tasks);
+    PERFORM hler_core.roll_up(ARRAY(SELECT DISTINCT t.operation FROM hler.task AS t WHERE t.id = ANY (tasks)));
+    RETURN cardinality(tasks);
+END $$;
+
+-- Operations of which nothing has started by start_by.
+CREATE FUNCTION hler_core.end_start_by() RETURNS int
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    ops  uuid[];
+    op   uuid;
+    late int := 0;
+BEGIN
+    -- Operations are locked in order first, as everywhere.
+    SELECT array_agg(l.operation ORDER BY l.operation) INTO ops
+      FROM hler.start_limit AS l WHERE l.start_by <= clock_timestamp();
+    IF ops IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM FROM hler.operation AS o WHERE o.id = ANY (ops) ORDER BY o.id FOR NO KEY UPDATE;
+    FOREACH op IN ARRAY ops LOOP
+        IF EXISTS (SELECT FROM hler.operation AS o WHERE o.id = op AND o.started_at IS NULL AND o.finished_at IS NULL) THEN
+            PERFORM hler_core.stop_tasks(op, 'start_by', 'nothing had started by then');
+            late := late + 1;
+        END IF;
+    END LOOP;
+    DELETE FROM hler.start_limit AS l WHERE l.operation = ANY (ops);
+    RETURN late;
+END $$;
+
+CREATE FUNCTION hler_core.clock_step() RETURNS TABLE (promoted int, expired int)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM hler_core.make_partitions();
+    WITH due AS MATERIALIZED (
+        SELECT t.id FROM hler.task AS t
+         WHERE t.state = 'waiting' AND t.ready_at <= clock_timestamp()
+         ORDER BY t.ready_at LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED)
+    UPDATE hler.task AS t SET state = 'ready' FROM due WHERE t.id = due.id AND t.state = 'waiting';
+    GET DIAGNOSTICS promoted = ROW_COUNT;
+    -- Each takes operations in order; the second may not hold what the first took.  One call
+    -- at a time keeps several dispatchers from meeting here.
+    IF pg_try_advisory_xact_lock(hashtext('hler.clock')) THEN
+        expired := hler_core.end_start_by() + hler_core.end_leases();
+    END IF;
+    DELETE FROM hler.worker AS w
+     WHERE w.last_seen_at < clock_timestamp() - hler_core.ms(hler_core.setting('worker_keep_ms'))
+       AND NOT hler_core.is_live(w)
+       AND NOT EXISTS (SELECT FROM hler.attempt AS a
+                        WHERE a.worker = w.id AND a.state IN ('granted', 'started', 'lost'));
+    -- What can no longer be sent again is a gap for good.
+    DELETE FROM hler.gap AS g WHERE g.since < clock_timestamp() - interval '1 day';
+    expired := coalesce(expired, 0);
+    RETURN NEXT;
+END $$;
+
+-- The outbox: taken by one dispatcher at a time, deleted once the broker has confirmed; what
+-- a dead dispatcher took is taken again after a minute.
+CREATE FUNCTION hler_core.verdicts_take(dispatcher text, max int)
+RETURNS TABLE (id uuid, routing_key text, message text)
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    WITH due AS MATERIALIZED (
+        SELECT v.no FROM hler.verdict AS v
+         WHERE v.taken_at IS NULL OR v.taken_at < clock_timestamp() - interval '1 minute'
+         ORDER BY v.no LIMIT max FOR NO KEY UPDATE SKIP LOCKED),
+    taken AS (
+        UPDATE hler.verdict AS v SET taken_at = clock_timestamp(), taken_by = dispatcher
+          FROM due WHERE v.no = due.no
+        RETURNING v.*)
+    SELECT v.id,
+           concat_ws('.', 'dispatcher', v.class, v.state, o.requester, v.operation, coalesce(v.task::text, '-')),
+           json_build_object('specversion', '1.0', 'id', v.id, 'source', '/hler/dispatcher/' || dispatcher,
+               'type', concat_ws('.', 'aegir.hler', v.class, v.state, 'v1'), 'subject', coalesce(v.task, v.operation),
+               'time', to_char(v.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+               'datacontenttype', 'application/json', 'operation', v.operation, 'traceparent', o.traceparent,
+               'data', json_build_object('state', v.state, 'cause', v.cause, 'message', v.message,
+                                         'type', o.type, 'target', o.target))::text
+      FROM taken AS v JOIN hler.operation AS o ON o.id = v.operation
+     ORDER BY v.no
+$$;
+
+CREATE FUNCTION hler_core.verdicts_done(ids uuid[]) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    DELETE FROM hler.verdict AS v WHERE v.id = ANY (ids)
+$$;
+
+CREATE FUNCTION hler_core.listener_register(name text, requester text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF name !~ '^[a-z0-9-]{1,40}$' OR requester !~ '^[a-z0-9_-]{1,40}$' THEN
+        RAISE EXCEPTION 'listener refused: its name must match [a-z0-9-]{1,40}, its requester [a-z0-9_-]{1,40}'
+            USING ERRCODE = 'HL001', DETAIL = '[{"field":"name","rule":"pattern","message":"name or requester"}]';
+    END IF;
+    INSERT INTO hler.listener AS l (name, requester) VALUES (listener_register.name, listener_register.requester)
+    ON CONFLICT ON CONSTRAINT listener_pkey DO UPDATE SET requester = excluded.requester;
+END $$;
+
+CREATE FUNCTION hler_core.listener_forget(name text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    DELETE FROM hler.listener AS l WHERE l.name = listener_forget.name;
+    RETURN FOUND;
+END $$;
+
+GRANT EXECUTE ON FUNCTION hler_core.tick(timestamptz, int, int), hler_core.clock_step(),
+    hler_core.verdicts_take(text, int), hler_core.verdicts_done(uuid[]) TO hler_dispatcher;
+GRANT EXECUTE ON FUNCTION hler_core.listener_register(text, text), hler_core.listener_forget(text) TO hler_operator;
