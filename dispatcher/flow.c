@@ -106,16 +106,27 @@ data_fault(const char *sqlstate)
     return false;
 }
 
+/* One line until the same statement works again. */
 static void
-note_ill(struct flow *flow)
+note_ill(struct flow *flow, const char *sql)
 {
     const struct pg_failure *failure = pg_error(flow->pg);
 
     if (strcmp(flow->ill, failure->sqlstate) == 0)
         return;
+    flow->ill_sql = sql;
     memcpy(flow->ill, failure->sqlstate, sizeof flow->ill);
     log_err("flow=%s sqlstate=%s: the database refuses, waiting until it is mended: %s",
             flow->kind->name, failure->sqlstate, failure->message);
+}
+
+static void
+note_well(struct flow *flow, const char *sql)
+{
+    if (flow->ill[0] == '\0' || flow->ill_sql != sql)
+        return;
+    flow->ill[0] = '\0';
+    log_info("flow=%s: the database answers again", flow->kind->name);
 }
 
 enum flow_status
@@ -128,9 +139,7 @@ flow_exec(struct flow *flow, const char *sql, const struct pg_param *params, siz
         status = pg_exec(flow->pg, sql, params, n, result);
     switch (status) {
     case PG_OK:
-        if (flow->ill[0] != '\0')
-            log_info("flow=%s: the database answers again", flow->kind->name);
-        flow->ill[0] = '\0';
+        note_well(flow, sql);
         return FLOW_OK;
     case PG_DOWN:
     case PG_RETRY:
@@ -140,7 +149,7 @@ flow_exec(struct flow *flow, const char *sql, const struct pg_param *params, siz
     }
     if (data_fault(pg_error(flow->pg)->sqlstate))
         return FLOW_POISON;
-    note_ill(flow);
+    note_ill(flow, sql);
     return FLOW_LATER;
 }
 

@@ -42,8 +42,9 @@ struct flow {
     char *name; /* of its connection to the database */
     void *self;
     pthread_t thread;
-    char ill[6];    /* SQLSTATE of the standing fault that was logged; "" = well */
-    unsigned tries; /* failures in a row: for the back-off */
+    char ill[6];         /* SQLSTATE of the standing fault that was logged; "" = well */
+    const char *ill_sql; /* the statement that has it */
+    unsigned tries;      /* failures in a row: for the back-off */
 };
 
 /* Start the thread.  *flow has kind, settings, counters and nudges set; the rest is
