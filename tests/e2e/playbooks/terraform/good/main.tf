@@ -1,7 +1,7 @@
-variable "hler" { type = any }
+variable "text" { type = string }
 
 resource "terraform_data" "one" {
-  input = var.hler.inputs.text
+  input = var.text
 }
 
 output "said" { value = terraform_data.one.output }
