@@ -1,0 +1,182 @@
+/* Going on with what the spool holds: at the start of the worker, after a spawner's death,
+ * and for a `report` about something that is done. The journal's lock and records say what became
+ * of each attempt; nothing else is believed. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "worker/bridge/bridge.h"
+
+#define META_BYTES 256
+#define PATH_SIZE (IDENT_NAME_SIZE + 16)
+
+/* Its offer, from its directory.  0, or -1 after logging. */
+static int
+read_offer(int dir_fd, const char *text, struct offer *out)
+{
+    CLEANUP(buf_free) struct buf body = {0};
+    char path[PATH_SIZE];
+    struct fault fault;
+
+    snprintf(path, sizeof path, "%.*s/offer", IDENT_NAME_SIZE, text);
+    if (file_read(dir_fd, path, LIMIT_MESSAGE_BYTES, &body) == -1)
+        return log_errno(errno, "attempt=%s file=offer: %m", text);
+    if (offer_decode(body.data != NULL ? body.data : "", body.len, out, &fault) == -1) {
+        log_err("attempt=%s file=offer: %s", text, fault.text);
+        return -1;
+    }
+    return 0;
+}
+
+static bool
+has_journal(const struct bridge *b, const char *text)
+{
+    char path[PATH_SIZE];
+
+    snprintf(path, sizeof path, "%.*s/" JOURNAL_FILE, IDENT_NAME_SIZE, text);
+    return faccessat(b->spool.dir_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static bool
+has_start(const struct attempt *a)
+{
+    struct journal_reader *reader = journal_reader_new(a->journal_fd, 0);
+    struct journal_record record;
+    bool found = journal_next(reader, &record) == JOURNAL_RECORD;
+
+    journal_reader_free(reader);
+    return found;
+}
+
+/* Why one without runner and end is lost. */
+static const char *
+cause_of(const struct bridge *b, const struct attempt *a)
+{
+    CLEANUP(buf_free) struct buf meta = {0};
+    char path[PATH_SIZE];
+
+    if (b->spool.moved)
+        return "moved_spool";
+    snprintf(path, sizeof path, "%s/meta", a->text);
+    if (file_read(b->spool.dir_fd, path, META_BYTES, &meta) == 0 && meta.len > 0 &&
+        strncmp(meta.data, b->spool.boot_id, strlen(b->spool.boot_id)) != 0)
+        return "other_boot";
+    return "runner_died";
+}
+
+/* Its journal is open: which state is it in? */
+static void
+sort_out(struct bridge *b, struct attempt *a)
+{
+    bool held = journal_is_held(a->journal_fd);
+
+    if (!held && !has_start(a)) {
+        closing_decline(b, a, "its runner ended before the program was started");
+        return;
+    }
+    attempt_set(&b->attempts, a, AT_RUNNING);
+    if (held) {
+        if (a->stop_wanted)
+            orders_stop_runner(b, a);
+        sender_wake(b, a);
+    } else if (lost_recall(b, a)) {
+        attempt_set(&b->attempts, a, AT_LOST);
+        sender_wake(b, a);
+    } else if (sender_has_end(a)) {
+        sender_runner_over(b, a);
+    } else {
+        lost_found(b, a, cause_of(b, a));
+    }
+}
+
+void
+adopt_started(struct bridge *b, struct attempt *a)
+{
+    if (!has_journal(b, a->text)) {
+        a->asked = false; /* the spawner never came to it */
+        return;
+    }
+    attempt_drop_offer(a);
+    if (sender_open(b, a) == -1) {
+        /* The runner goes on; a restart of the worker, or its next look, finds it. */
+        log_err("attempt=%s: its journal cannot be followed until the worker restarts", a->text);
+        return;
+    }
+    log_debug("attempt=%s started", a->text);
+    sort_out(b, a);
+}
+
+static void
+adopt_one(struct bridge *b, const char *text)
+{
+    struct attempt *a;
+    struct offer offer;
+
+    if (read_offer(b->spool.dir_fd, text, &offer) == -1) {
+        /* Cut off while it was made; with a journal it needs a person. */
+        if (!has_journal(b, text) && file_remove_tree(b->spool.dir_fd, text) == -1)
+            log_warn("attempt=%s: its directory cannot be removed: %m", text);
+        return;
+    }
+    a = attempt_new(&b->attempts, &offer, AT_STARTING);
+    attempt_drop_offer(a);
+    if (!has_journal(b, text)) {
+        closing_decline(b, a, "the worker was stopped before it was started");
+        return;
+    }
+    if (sender_open(b, a) == -1) {
+        closing_decline(b, a, "its journal cannot be read");
+        return;
+    }
+    log_info("attempt=%s found in the spool", text);
+    sort_out(b, a);
+}
+
+int
+adopt_all(struct bridge *b)
+{
+    int fd = openat(b->spool.dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd != -1 ? fdopendir(fd) : NULL;
+    struct attempt_name name;
+    char text[IDENT_NAME_SIZE];
+    struct dirent *d;
+
+    if (dir == NULL) {
+        file_cleanup_close(&fd);
+        return log_errno(errno, "spool=%s: %m", b->spool.path);
+    }
+    while ((d = readdir(dir)) != NULL)
+        if (ident_name_parse(d->d_name, &name) == 0)
+            adopt_one(b, ident_name_text(&name, text));
+    (void)closedir(dir);
+    return 0;
+}
+
+struct attempt *
+adopt_done(struct bridge *b, const struct attempt_name *name)
+{
+    char text[IDENT_NAME_SIZE];
+    struct attempt *a;
+    struct offer offer;
+
+    ident_name_text(name, text);
+    if (faccessat(b->spool.done_fd, text, F_OK, AT_SYMLINK_NOFOLLOW) == -1 ||
+        read_offer(b->spool.done_fd, text, &offer) == -1)
+        return NULL;
+    a = attempt_new(&b->attempts, &offer, AT_STARTING);
+    attempt_drop_offer(a);
+    a->in_done = true;
+    if (sender_open(b, a) == -1) {
+        attempt_free(&b->attempts, a);
+        return NULL;
+    }
+    attempt_set(&b->attempts, a, AT_RUNNING);
+    attempt_set(&b->attempts, a, lost_recall(b, a) ? AT_LOST : AT_SENDING);
+    return a;
+}

@@ -1,0 +1,205 @@
+/* Wiring: the modules in the order in which they need each other, and what is looked at
+ * every second. */
+#include "worker/bridge/bridge.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "worker/runner/spawner.h"
+
+#define TICK_MS 1000
+#define SPAWNER_WAIT_MS 30000
+#define SPAWNER_LOOK_NS 50000000L
+#define FILES_PER_SLOT 4
+#define FILES_BESIDE 256
+
+/* Another worker's spawner may still serve what that worker asked: until it is gone the
+ * spool may change under our eyes. */
+static int
+wait_for_spawner(const struct spool *spool)
+{
+    CLEANUP(file_cleanup_close)
+    int fd = openat(spool->dir_fd, SPAWNER_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int64_t end = clock_mono_ns() + SPAWNER_WAIT_MS * CLOCK_MS_NS;
+    struct timespec pause = {0, SPAWNER_LOOK_NS};
+
+    if (fd == -1)
+        return log_errno(errno, "spool=%s file=" SPAWNER_LOCK ": %m", spool->path);
+    while (flock(fd, LOCK_EX | LOCK_NB) == -1) {
+        if (errno != EWOULDBLOCK || clock_mono_ns() > end)
+            return log_errno(errno, "spool=%s: a former spawner does not end", spool->path);
+        (void)nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+/* A journal and its watch for each slot, and as many again being sent. */
+static void
+raise_files(int64_t slots)
+{
+    struct rlimit limit;
+    rlim_t want = (rlim_t)(slots * FILES_PER_SLOT + FILES_BESIDE);
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur >= want)
+        return;
+    limit.rlim_cur = want < limit.rlim_max ? want : limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
+        log_warn("limit of open files: %m");
+}
+
+struct mq_config
+bridge_mq_config(const struct bridge *b, const char *part)
+{
+    const struct settings *s = &b->settings;
+    struct mq_config config = {.host = s->host,
+                               .port = (int)s->port,
+                               .vhost = s->vhost,
+                               .user = s->user,
+                               .password = s->password,
+                               .name = part,
+                               .heartbeat_s = (int)s->broker_heartbeat_s};
+
+    config.ca_file = s->ca_file[0] != '\0' ? s->ca_file : NULL;
+    config.cert_file = s->cert_file[0] != '\0' ? s->cert_file : NULL;
+    config.key_file = s->key_file[0] != '\0' ? s->key_file : NULL;
+    return config;
+}
+
+/* One line and one note when the spool fills up, and when it has room again. */
+static void
+look_at_room(struct bridge *b)
+{
+    bool full =
+        !spool_has_room(&b->spool) || b->done.bytes + sender_bytes(b) > b->settings.spool_max_bytes;
+
+    if (full == b->full)
+        return;
+    b->full = full;
+    if (full)
+        log_warn("spool=%s: no room; nothing new is taken", b->spool.path);
+    else
+        log_info("spool=%s: has room again", b->spool.path);
+}
+
+static void
+set_note(struct bridge *b)
+{
+    if (b->full)
+        snprintf(b->note, sizeof b->note, "spool full: nothing new is taken");
+    else if (clock_mono_ns() >= b->paused_until_ns)
+        b->note[0] = '\0';
+}
+
+static void
+on_tick(void *ctx)
+{
+    struct bridge *b = ctx;
+
+    claims_tick(b);
+    offers_tick(b);
+    done_expire(&b->done, &b->spool, b->settings.keep_s, b->settings.done_max);
+    look_at_room(b);
+    set_note(b);
+    consumer_adjust(b);
+    loop_timer_set(b->tick, TICK_MS);
+}
+
+static void
+on_stop(void *ctx)
+{
+    drain_stop(ctx);
+}
+
+static void
+on_ignored(void *ctx)
+{
+    (void)ctx;
+}
+
+static int
+open_modules(struct bridge *b)
+{
+    b->loop = loop_new();
+    loop_signal(b->loop, SIGTERM, on_stop, b);
+    loop_signal(b->loop, SIGINT, on_stop, b);
+    loop_signal(b->loop, SIGHUP, on_ignored, b);
+    b->tick = loop_timer_new(b->loop, on_tick, b);
+    loop_timer_set(b->tick, TICK_MS);
+    link_init(&b->links[STREAM_STATE], b, STREAM_STATE);
+    link_init(&b->links[STREAM_BULK], b, STREAM_BULK);
+    consumer_init(b);
+    orders_init(b);
+    heartbeat_init(b);
+    drain_init(b);
+    if (sender_init(b) == -1 || adopt_all(b) == -1 || launch_init(b) == -1)
+        return -1;
+    return 0;
+}
+
+int
+bridge_open(struct bridge *b)
+{
+    int rc;
+
+    raise_files(b->settings.slots);
+    rc = spool_open(&b->spool, b->settings.spool);
+    if (rc != 0)
+        return rc == SPOOL_IN_USE ? SPOOL_IN_USE : EX_OSERR;
+    if (wait_for_spawner(&b->spool) == -1 || done_scan(&b->done, &b->spool) == -1)
+        return EX_OSERR;
+    executors_discover(&b->executors, b->settings.executor_dir);
+    if (open_modules(b) == -1)
+        return EX_OSERR;
+    log_info("worker=%s pool=%s slots=%lld spool=%s instance=%s", b->settings.user,
+             b->settings.pool, (long long)b->settings.slots, b->spool.path, b->spool.instance);
+    return 0;
+}
+
+void
+bridge_run(struct bridge *b)
+{
+    mq_start(b->links[STREAM_STATE].mq);
+    mq_start(b->links[STREAM_BULK].mq);
+    mq_start(b->consumer.mq);
+    loop_run(b->loop);
+    sender_flush_offsets(b);
+}
+
+void
+bridge_close(struct bridge *b)
+{
+    struct attempt *next;
+
+    for (struct attempt *a = b->attempts.first; a != NULL; a = next) {
+        next = a->next;
+        sender_close(b, a);
+        attempt_free(&b->attempts, a);
+    }
+    if (b->loop != NULL) {
+        launch_free(b);
+        consumer_free(b);
+        link_free(&b->links[STREAM_STATE]);
+        link_free(&b->links[STREAM_BULK]);
+        notices_free(b);
+        sender_free(b);
+        heartbeat_free(b);
+        drain_free(b);
+        orders_free(b);
+        loop_timer_free(b->tick);
+        loop_free(b->loop);
+    }
+    executors_free(&b->executors);
+    done_free(&b->done);
+    spool_close(&b->spool);
+}

@@ -1,0 +1,232 @@
+#ifndef BRIDGE_BRIDGE_H
+#define BRIDGE_BRIDGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/loop.h"
+#include "common/mq.h"
+#include "proto/claim.h"
+#include "worker/bridge/attempt.h"
+#include "worker/bridge/done.h"
+#include "worker/bridge/executors.h"
+#include "worker/bridge/link.h"
+#include "worker/bridge/settings.h"
+#include "worker/bridge/spool.h"
+
+/* The worker: AMQP on one side, the spool on the other, one thread.  Each module owns
+ * the members under its name and is called through the functions below. */
+
+#define WATCH_BUCKETS 256
+
+enum { CONSUMER_TASKS, CONSUMER_CONTROL };
+
+struct spawner;
+struct notice;
+
+struct bridge {
+    struct settings settings;
+    struct loop *loop;
+    struct spool spool;
+    struct executors executors;
+    struct attempts attempts;
+    struct done done;
+    struct link links[STREAMS];
+
+    struct consumer { /* consumer.c */
+        struct mq *mq;
+        char session[UUID_TEXT_SIZE]; /* new with each connection */
+        char control_queue[NAMES_SIZE];
+        char task_queue[NAMES_SIZE];
+        bool consuming;
+        uint64_t epoch;     /* counts connections: delivery tags of another one are void */
+        int64_t prefetch;   /* of the present consumer of tasks */
+        int64_t unacked;    /* its deliveries that are not acknowledged */
+        uint64_t first_tag; /* deliveries below belong to an earlier consumer */
+        uint64_t last_tag;  /* of the newest delivery */
+        struct loop_timer *adjust;
+    } consumer;
+
+    struct { /* claims.c */
+        int64_t number;
+    } claims;
+
+    struct {                       /* orders.c */
+        struct stop_memory *stops; /* for attempts that were not offered yet */
+        size_t next;
+    } orders;
+
+    struct { /* notices.c */
+        struct notice *first, *last;
+        int64_t rejected; /* counts worker.rejected events */
+    } notices;
+
+    struct heartbeat { /* heartbeat.c */
+        struct loop_timer *timer;
+        int64_t number;               /* of the last one sent */
+        int64_t answered;             /* of the last one answered */
+        int64_t sent_ns;              /* of the last one */
+        bool started_sent;            /* worker.started went out */
+        char session[UUID_TEXT_SIZE]; /* of the last one */
+        struct loop_timer *soon;
+    } heartbeat;
+
+    struct { /* sender.c */
+        int fd;
+        struct loop_source *source;
+        struct attempt *buckets[WATCH_BUCKETS];
+        struct loop_timer *sweep;
+    } watches;
+
+    struct { /* launch.c */
+        struct spawner *spawner;
+        struct loop_source *source;
+        struct loop_timer *restart;
+    } launch;
+
+    struct {           /* drain.c */
+        bool draining; /* takes nothing new */
+        bool stopping; /* and ends soon */
+        bool said_stopped;
+        int64_t until_ns; /* what is not sent by then is left to the next worker */
+        struct loop_timer *timer;
+    } drain;
+
+    char note[200]; /* for heartbeats: why nothing is taken */
+    bool full;               /* the spool has no room */
+    int64_t paused_until_ns; /* nothing could be started just now */
+    struct loop_timer *tick;
+};
+
+/* --- bridge.c --- */
+int bridge_open(struct bridge *b) MUST_CHECK; /* 0, or the program's exit code; logged */
+void bridge_run(struct bridge *b);            /* until told to stop */
+void bridge_close(struct bridge *b);
+struct mq_config bridge_mq_config(const struct bridge *b, const char *part);
+
+/* --- consumer.c: the connection that offers and orders come in by --- */
+void consumer_init(struct bridge *b);
+void consumer_free(struct bridge *b);
+/* Free slots have changed: take more, or fewer. */
+void consumer_adjust(struct bridge *b);
+/* Take nothing new until consumer_adjust(). */
+void consumer_pause(struct bridge *b);
+/* Acknowledge the delivery of an attempt, if it still has one. */
+void consumer_ack(struct bridge *b, struct attempt *attempt);
+void consumer_ack_tag(struct bridge *b, uint64_t epoch, uint64_t tag);
+int64_t consumer_free_slots(const struct bridge *b);
+
+/* --- offers.c --- */
+void offers_delivery(struct bridge *b, const struct mq_delivery *delivery);
+/* Every second: acknowledge what was held long enough. */
+void offers_tick(struct bridge *b);
+
+/* --- claims.c --- */
+/* Claim all that waits, in as few messages as possible. */
+void claims_flush(struct bridge *b);
+void claims_answer(struct bridge *b, const struct answer *answer);
+/* The claim with this number did not reach the queue, or its answer cannot come. */
+void claims_failed(struct bridge *b, int64_t number);
+void claims_session_lost(struct bridge *b);
+void claims_tick(struct bridge *b);
+
+/* --- orders.c: control messages --- */
+void orders_delivery(struct bridge *b, const struct mq_delivery *delivery);
+void orders_init(struct bridge *b);
+void orders_free(struct bridge *b);
+/* Was a stop sent for this attempt before its offer came? Then it is noted in it. */
+void orders_recall_stop(const struct bridge *b, struct attempt *attempt);
+/* Write a line to the FIFO of its runner, if there is one. */
+void orders_tell_runner(struct bridge *b, const struct attempt *attempt, const char *line);
+/* Pass a remembered stop on to the runner. */
+void orders_stop_runner(struct bridge *b, struct attempt *attempt);
+
+/* --- heartbeat.c --- */
+void heartbeat_init(struct bridge *b);
+void heartbeat_free(struct bridge *b);
+/* Something that it tells has changed much: send one soon. */
+void heartbeat_soon(struct bridge *b);
+void heartbeat_answered(struct bridge *b, const struct control *beat);
+
+/* --- launch.c: attempt directories and the spawner --- */
+int launch_init(struct bridge *b) MUST_CHECK;
+void launch_free(struct bridge *b);
+/* Granted: make the directory and ask for a runner. */
+void launch_start(struct bridge *b, struct attempt *attempt);
+
+/* --- notices.c: events that are not from a journal --- */
+enum notice_then {
+    NOTICE_THEN_NOTHING,
+    NOTICE_THEN_CLOSE, /* forget the attempt and its directory */
+    NOTICE_THEN_DONE   /* move its directory to done/ */
+};
+/* Queue one about an attempt; data is one JSON value. */
+void notices_attempt(struct bridge *b, struct attempt *attempt, enum event_kind kind,
+                     const struct buf *data, enum notice_then then);
+/* The same for an attempt of which only the name is known. */
+void notices_stranger(struct bridge *b, const struct attempt_name *name, enum event_kind kind,
+                      const struct buf *data);
+void notices_worker(struct bridge *b, enum event_kind kind, int64_t number, const struct buf *data);
+/* worker.rejected; the delivery is acknowledged when it has arrived. */
+void notices_rejected(struct bridge *b, const struct mq_delivery *delivery,
+                      const struct fault *fault);
+int notices_pump(struct bridge *b); /* -1: no room on the connection */
+void notices_settled(struct bridge *b, struct notice *notice, bool arrived);
+void notices_forget_attempt(struct bridge *b, const struct attempt *attempt);
+bool notices_pending(const struct bridge *b);
+void notices_free(struct bridge *b);
+
+/* --- closing.c: attempts that will not run here --- */
+void closing_refuse(struct bridge *b, struct attempt *attempt, const char *cause,
+                    const char *message);
+void closing_decline(struct bridge *b, struct attempt *attempt, const char *message);
+/* Forget it without a word, acknowledging its delivery. */
+void closing_drop(struct bridge *b, struct attempt *attempt);
+
+/* --- sender.c: journals to events --- */
+int sender_init(struct bridge *b) MUST_CHECK;
+void sender_free(struct bridge *b);
+/* Open the journal of an attempt (its directory's, or done/'s) and follow it from what
+ * was confirmed before.  -1 after logging. */
+int sender_open(struct bridge *b, struct attempt *attempt) MUST_CHECK;
+void sender_close(struct bridge *b, struct attempt *attempt);
+/* Is there an end record in the journal? */
+bool sender_has_end(const struct attempt *attempt);
+/* The runner has let go of the journal. */
+void sender_runner_over(struct bridge *b, struct attempt *attempt);
+/* Remember what is confirmed, before the end of the program. */
+void sender_flush_offsets(struct bridge *b);
+/* For link.c: a stream had no more to read; a publish of the attempt was settled. */
+void sender_dry(struct bridge *b, struct stream *stream);
+void sender_settled(struct bridge *b, struct attempt *attempt);
+/* Everything is confirmed: keep it below done/ and forget it here. */
+void sender_finish(struct bridge *b, struct attempt *attempt);
+/* Send everything again. */
+void sender_resend(struct bridge *b, struct attempt *attempt);
+void sender_wake(struct bridge *b, struct attempt *attempt);
+int64_t sender_oldest_unsent_ms(const struct bridge *b);
+int64_t sender_bytes(const struct bridge *b); /* of the journals that are open */
+bool sender_all_sent(const struct bridge *b);
+
+/* --- lost.c --- */
+/* The runner is gone without an end: end what it left, and tell. */
+void lost_found(struct bridge *b, struct attempt *attempt, const char *cause);
+/* It was found before; read what was said then.  false: it was not. */
+bool lost_recall(struct bridge *b, struct attempt *attempt);
+void lost_tell(struct bridge *b, struct attempt *attempt);
+
+/* --- adopt.c --- */
+/* Go on with what the spool holds. */
+int adopt_all(struct bridge *b) MUST_CHECK;
+/* Bring one from done/ back to be sent again.  NULL when there is none. */
+struct attempt *adopt_done(struct bridge *b, const struct attempt_name *name);
+/* After a spawner died with a request: what became of it? */
+void adopt_started(struct bridge *b, struct attempt *attempt);
+
+/* --- drain.c --- */
+void drain_init(struct bridge *b);
+void drain_free(struct bridge *b);
+void drain_start(struct bridge *b); /* take nothing new */
+void drain_stop(struct bridge *b);  /* and end */
+
+#endif

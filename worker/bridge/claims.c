@@ -1,0 +1,147 @@
+/* Claims and their answers (protocol section 4). */
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "proto/claim.h"
+#include "worker/bridge/bridge.h"
+
+/* Attempts that hold a slot beyond the mere offer. */
+static size_t
+taken(const struct attempts *all)
+{
+    return all->count[AT_CLAIMED] + all->count[AT_STARTING] + all->count[AT_RUNNING];
+}
+
+/* Fill one claim message.  Returns the number of attempts in it. */
+static size_t
+gather(const struct bridge *b, struct claim *claim)
+{
+    size_t slots = (size_t)b->settings.slots, used = taken(&b->attempts);
+
+    claim->n = 0;
+    for (struct attempt *a = b->attempts.first; a != NULL && claim->n < LIMIT_CLAIMS; a = a->next) {
+        if (a->state != AT_WAITING || used + claim->n >= slots)
+            continue;
+        claim->attempts[claim->n++] = a->name;
+    }
+    return claim->n;
+}
+
+static int
+publish(struct bridge *b, const struct claim *claim)
+{
+    CLEANUP(buf_free) struct buf body = {0};
+    struct flight flight = {.kind = FLIGHT_CLAIM, .claim = claim->number};
+    struct mq_message m = {.exchange = NAMES_CLAIMS,
+                           .routing_key = NAMES_CLAIM_KEY,
+                           .content_type = NAMES_JSON,
+                           .type = NAMES_TYPE_CLAIM,
+                           .reply_to = b->consumer.control_queue,
+                           .mandatory = true};
+
+    claim_encode(claim, &body);
+    m.body = body.data;
+    m.len = body.len;
+    return link_publish(&b->links[STREAM_STATE], &m, &flight);
+}
+
+void
+claims_flush(struct bridge *b)
+{
+    struct claim claim;
+
+    if (b->attempts.count[AT_WAITING] == 0 || !mq_is_up(b->consumer.mq) || b->drain.stopping)
+        return;
+    memcpy(claim.session, b->consumer.session, sizeof claim.session);
+    memcpy(claim.instance, b->spool.instance, sizeof claim.instance);
+    while (gather(b, &claim) > 0) {
+        claim.number = b->claims.number + 1;
+        if (publish(b, &claim) == -1)
+            return;
+        b->claims.number = claim.number;
+        for (size_t i = 0; i < claim.n; i++) {
+            struct attempt *a = attempt_find(&b->attempts, &claim.attempts[i]);
+
+            a->claim = claim.number;
+            a->claimed_ns = clock_mono_ns();
+            attempt_set(&b->attempts, a, AT_CLAIMED);
+        }
+    }
+}
+
+static bool
+in_time(const struct bridge *b, const struct attempt *a)
+{
+    return clock_mono_ns() - a->claimed_ns < b->settings.claim_wait_ms * CLOCK_MS_NS;
+}
+
+static void
+granted(struct bridge *b, struct attempt *a)
+{
+    if (!in_time(b, a)) {
+        log_warn("attempt=%s claim=%lld: granted too late; claiming again", a->text,
+                 (long long)a->claim);
+        attempt_set(&b->attempts, a, AT_WAITING);
+    } else if (a->stop_wanted) {
+        closing_decline(b, a, "stopped before it was started");
+    } else if (b->drain.stopping) {
+        closing_decline(b, a, "the worker is being stopped");
+    } else {
+        launch_start(b, a);
+    }
+}
+
+void
+claims_answer(struct bridge *b, const struct answer *answer)
+{
+    if (strcmp(answer->session, b->consumer.session) != 0)
+        return;
+    for (size_t i = 0; i < answer->n; i++) {
+        const struct answer_item *item = &answer->items[i];
+        struct attempt *a = attempt_find(&b->attempts, &item->name);
+
+        if (a == NULL || a->state != AT_CLAIMED || a->claim != answer->claim)
+            continue; /* only the current claim's answer counts */
+        if (item->verdict == VERDICT_GRANTED) {
+            granted(b, a);
+            continue;
+        }
+        log_debug("attempt=%s not granted: %s", a->text, verdict_name(item->verdict));
+        closing_drop(b, a);
+    }
+}
+
+void
+claims_failed(struct bridge *b, int64_t number)
+{
+    for (struct attempt *a = b->attempts.first; a != NULL; a = a->next)
+        if (a->state == AT_CLAIMED && a->claim == number)
+            attempt_set(&b->attempts, a, AT_WAITING);
+}
+
+/* With the session its control queue is gone.  What was claimed may have been granted, so it is
+ * claimed again; what was not comes again from the broker. */
+void
+claims_session_lost(struct bridge *b)
+{
+    struct attempt *next;
+
+    for (struct attempt *a = b->attempts.first; a != NULL; a = next) {
+        next = a->next;
+        if (a->state == AT_CLAIMED)
+            attempt_set(&b->attempts, a, AT_WAITING);
+        else if (a->state == AT_WAITING && a->claim == 0)
+            closing_drop(b, a);
+    }
+}
+
+void
+claims_tick(struct bridge *b)
+{
+    for (struct attempt *a = b->attempts.first; a != NULL; a = a->next)
+        if (a->state == AT_CLAIMED && !in_time(b, a))
+            attempt_set(&b->attempts, a, AT_WAITING);
+    if (b->attempts.count[AT_WAITING] > 0)
+        link_pump_soon(&b->links[STREAM_STATE]);
+}

@@ -1,0 +1,157 @@
+/* Finished journals, kept for a while.  What only the run needed is removed first: it may
+ * be large, and inputs may be secret. */
+#include "worker/bridge/done.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "proto/ident.h"
+#include "worker/runner/journal.h"
+#include "worker/runner/request.h"
+
+#define US_PER_S 1000000
+
+struct done_entry {
+    struct done_entry *next;
+    char name[IDENT_NAME_SIZE];
+    int64_t since_us; /* wall clock: it must count over a restart */
+    int64_t bytes;
+};
+
+static struct done_entry *
+describe(const struct spool *spool, const char *name)
+{
+    struct done_entry *e = mem_alloc(sizeof *e);
+    char path[IDENT_NAME_SIZE + sizeof JOURNAL_FILE + 1];
+    struct stat st;
+
+    snprintf(e->name, sizeof e->name, "%s", name);
+    snprintf(path, sizeof path, "%s/" JOURNAL_FILE, e->name);
+    if (fstatat(spool->done_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        e->bytes = st.st_size;
+        e->since_us = (int64_t)st.st_mtim.tv_sec * US_PER_S;
+    }
+    return e;
+}
+
+static void
+append(struct done *done, struct done_entry *e)
+{
+    e->next = NULL;
+    if (done->last != NULL)
+        done->last->next = e;
+    else
+        done->first = e;
+    done->last = e;
+    done->count++;
+    done->bytes += e->bytes;
+}
+
+static int
+by_age(const void *a, const void *b)
+{
+    const struct done_entry *x = *(struct done_entry *const *)a;
+    const struct done_entry *y = *(struct done_entry *const *)b;
+
+    return (x->since_us > y->since_us) - (x->since_us < y->since_us);
+}
+
+int
+done_scan(struct done *done, const struct spool *spool)
+{
+    int fd = openat(spool->done_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd != -1 ? fdopendir(fd) : NULL;
+    struct done_entry **all = NULL;
+    struct attempt_name name;
+    struct dirent *d;
+    size_t n = 0;
+
+    memset(done, 0, sizeof *done);
+    if (dir == NULL) {
+        file_cleanup_close(&fd);
+        return log_errno(errno, "spool=%s dir=" SPOOL_DONE ": %m", spool->path);
+    }
+    while ((d = readdir(dir)) != NULL) {
+        if (ident_name_parse(d->d_name, &name) == -1)
+            continue;
+        all = mem_resize(all, (n + 1) * sizeof *all);
+        all[n++] = describe(spool, d->d_name);
+    }
+    (void)closedir(dir);
+    if (n > 0)
+        qsort(all, n, sizeof *all, by_age);
+    for (size_t i = 0; i < n; i++)
+        append(done, all[i]);
+    free(all);
+    return 0;
+}
+
+/* What the run needed and nobody needs any more. */
+static void
+strip(const struct spool *spool, const char *name)
+{
+    static const char *const needless[] = {REQUEST_WORK,    REQUEST_CTL, REQUEST_SOCKET,
+                                           REQUEST_OUTPUTS, "vars.json", "spec.json"};
+
+    for (size_t i = 0; i < ARRAY_LEN(needless); i++) {
+        char path[IDENT_NAME_SIZE + 16];
+
+        snprintf(path, sizeof path, "%s/%s", name, needless[i]);
+        if (file_remove_tree(spool->dir_fd, path) == -1)
+            log_warn("attempt=%s file=%s: cannot be removed: %m", name, needless[i]);
+    }
+}
+
+int
+done_move(struct done *done, const struct spool *spool, const char *name)
+{
+    struct done_entry *e;
+
+    strip(spool, name);
+    if (renameat(spool->dir_fd, name, spool->done_fd, name) == -1)
+        return log_errno(errno, "attempt=%s: cannot be moved to " SPOOL_DONE ": %m", name);
+    e = describe(spool, name);
+    e->since_us = clock_wall_us();
+    append(done, e);
+    return 0;
+}
+
+void
+done_expire(struct done *done, const struct spool *spool, int64_t keep_s, int64_t max)
+{
+    int64_t before = clock_wall_us() - keep_s * US_PER_S;
+
+    while (done->first != NULL && (done->first->since_us < before || (int64_t)done->count > max)) {
+        struct done_entry *e = done->first;
+
+        if (file_remove_tree(spool->done_fd, e->name) == -1)
+            log_warn("attempt=%s: cannot be removed from " SPOOL_DONE ": %m", e->name);
+        done->first = e->next;
+        if (done->first == NULL)
+            done->last = NULL;
+        done->count--;
+        done->bytes -= e->bytes;
+        free(e);
+    }
+}
+
+void
+done_free(struct done *done)
+{
+    while (done->first != NULL) {
+        struct done_entry *e = done->first;
+
+        done->first = e->next;
+        free(e);
+    }
+}

@@ -1,0 +1,30 @@
+#ifndef BRIDGE_DONE_H
+#define BRIDGE_DONE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "worker/bridge/spool.h"
+
+/* What is confirmed is kept for a while below done/, to be sent again on request. */
+
+struct done_entry;
+
+struct done {
+    struct done_entry *first, *last; /* oldest first */
+    size_t count;
+    int64_t bytes;
+};
+
+/* Take in what lies there. -1 after logging. */
+int done_scan(struct done *done, const struct spool *spool) MUST_CHECK;
+
+/* Move the attempt's directory there, without what only its run needed.  -1 after logging. */
+int done_move(struct done *done, const struct spool *spool, const char *name) MUST_CHECK;
+
+/* Remove what is older than keep_s, or more than max. */
+void done_expire(struct done *done, const struct spool *spool, int64_t keep_s, int64_t max);
+
+void done_free(struct done *done);
+
+#endif

@@ -1,0 +1,17 @@
+#ifndef BRIDGE_ENVIRONMENT_H
+#define BRIDGE_ENVIRONMENT_H
+
+#include "common/buf.h"
+#include "proto/offer.h"
+#include "worker/bridge/settings.h"
+#include "worker/bridge/strings.h"
+
+/* The whole environment of a program (worker/executors/README.md section 2): nothing of
+ * the worker's own is in it.  dir = absolute path of the attempt's directory. */
+void environment_make(const struct settings *settings, const struct offer *offer, const char *dir,
+                      struct strings *out);
+
+/* The text of HLER_VARS. */
+void environment_vars(const struct offer *offer, struct buf *out);
+
+#endif

@@ -1,0 +1,380 @@
+/* A publishing connection: the window of flights, the round of streams, and the pause
+ * after a publish that did not arrive.  Nothing is lost by a failure here: records stay
+ * in their journals, notices in their list, and both are sent again. */
+#include "worker/bridge/link.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "worker/bridge/bridge.h"
+#include "worker/bridge/record.h"
+
+#define TURN_RECORDS 8 /* of one stream before the next has its turn */
+#define BACK_OFF_FIRST_MS 200
+#define BACK_OFF_MOST_MS 10000
+#define CALL_TIMEOUT_MS 10000
+#define CONFIRM_TIMEOUT_MS 60000
+#define BULK_WINDOW_BYTES (2u * 1024u * 1024u)
+#define STATE_WINDOW_BYTES (1024u * 1024u)
+
+static int
+take_flight(struct link *l, const struct flight *flight)
+{
+    int i = l->free_flight;
+
+    l->free_flight = l->flights[i].next;
+    l->flights[i] = *flight;
+    l->flights[i].used = true;
+    l->flights[i].settled = l->flights[i].arrived = false;
+    l->flights[i].next = -1;
+    l->flights[i].taken_ns = clock_mono_ns();
+    return i;
+}
+
+static void
+give_flight(struct link *l, int i)
+{
+    memset(&l->flights[i], 0, sizeof l->flights[i]);
+    l->flights[i].next = l->free_flight;
+    l->free_flight = i;
+}
+
+/* The stream's open publishes have all settled and one did not arrive. */
+static void
+go_back(struct link *l, struct stream *s)
+{
+    link_forget(l, s);
+    stream_rewind(s, s->confirmed);
+    link_queue(l, s);
+}
+
+/* mq_publish() may settle other flights before it returns, so the new one has its place
+ * in the stream's row before the call. */
+static int
+publish_of_stream(struct link *l, const struct mq_message *message, struct stream *s, int i)
+{
+    int before = s->flight_last;
+    int error;
+
+    if (before == -1)
+        s->flight_first = i;
+    else
+        l->flights[before].next = i;
+    s->flight_last = i;
+    if (mq_publish(l->mq, message, (uint64_t)i) == 0)
+        return 0;
+    error = errno;
+    if (s->flight_first == i) {
+        s->flight_first = s->flight_last = -1;
+    } else {
+        l->flights[before].next = -1;
+        s->flight_last = before;
+    }
+    give_flight(l, i);
+    if (s->failed && s->flight_first == -1)
+        go_back(l, s);
+    errno = error;
+    return -1;
+}
+
+int
+link_publish(struct link *l, const struct mq_message *message, const struct flight *flight)
+{
+    int error, i;
+
+    if (l->free_flight == -1) {
+        errno = EAGAIN;
+        return -1;
+    }
+    i = take_flight(l, flight);
+    if (flight->stream != NULL)
+        return publish_of_stream(l, message, flight->stream, i);
+    if (mq_publish(l->mq, message, (uint64_t)i) == 0)
+        return 0;
+    error = errno;
+    give_flight(l, i);
+    errno = error;
+    return -1;
+}
+
+void
+link_queue(struct link *l, struct stream *s)
+{
+    if (s->queued || s->failed || s->reader == NULL || l->waiting == s)
+        return;
+    s->queued = true;
+    s->next_queued = NULL;
+    if (l->last != NULL)
+        l->last->next_queued = s;
+    else
+        l->first = s;
+    l->last = s;
+}
+
+static struct stream *
+take_queued(struct link *l)
+{
+    struct stream *s = l->first;
+
+    l->first = s->next_queued;
+    if (l->first == NULL)
+        l->last = NULL;
+    s->queued = false;
+    s->next_queued = NULL;
+    return s;
+}
+
+void
+link_forget(struct link *l, struct stream *s)
+{
+    struct stream **p = &l->first;
+
+    if (l->waiting == s)
+        l->waiting = NULL;
+    if (!s->queued)
+        return;
+    while (*p != s)
+        p = &(*p)->next_queued;
+    *p = s->next_queued;
+    l->last = NULL;
+    for (struct stream *t = l->first; t != NULL; t = t->next_queued)
+        l->last = t;
+    s->queued = false;
+}
+
+/* Build the event of a record in l->body. */
+static void
+prepare(struct link *l, struct stream *s, const struct journal_record *record)
+{
+    struct event_about about = attempt_about(s->attempt, l->bridge->settings.user);
+    struct names_words words = {about.worker, about.requester, about.operation, about.name.task};
+
+    l->kind = record_kind(record);
+    buf_clear(&l->body);
+    record_encode(record, &about, l->bridge->spool.instance, &l->body);
+    names_routing_key(l->kind, &words, l->key);
+    event_attempt_id(l->kind, &about.name, (int64_t)record->head.seq, l->id);
+    l->end_offset = record->end_offset;
+    l->waiting = s;
+}
+
+/* Publish what is prepared.  -1: no room. */
+static int
+send_prepared(struct link *l)
+{
+    struct flight flight = {
+        .kind = FLIGHT_RECORD, .stream = l->waiting, .end_offset = l->end_offset};
+    struct mq_message m = {.exchange = NAMES_RESULTS,
+                           .routing_key = l->key,
+                           .content_type = EVENT_CONTENT_TYPE,
+                           .type = event_type(l->kind),
+                           .message_id = l->id,
+                           .body = l->body.data,
+                           .len = l->body.len,
+                           .persistent = true,
+                           .mandatory = true};
+
+    if (link_publish(l, &m, &flight) == -1)
+        return -1;
+    l->waiting = NULL;
+    return 0;
+}
+
+/* One stream's turn.  -1: no room on the connection. */
+static int
+serve(struct link *l, struct stream *s)
+{
+    struct journal_record record;
+
+    for (int n = 0; n < TURN_RECORDS && !s->failed; n++) {
+        switch (stream_next(s, &record)) {
+        case STREAM_RECORD:
+            prepare(l, s, &record);
+            if (send_prepared(l) == -1)
+                return -1;
+            break;
+        case STREAM_SKIPPED:
+            link_queue(l, s);
+            return 0;
+        case STREAM_BROKEN:
+        case STREAM_DRY:
+            sender_dry(l->bridge, s);
+            return 0;
+        }
+    }
+    link_queue(l, s);
+    return 0;
+}
+
+static void
+pump(struct link *l)
+{
+    if (!mq_is_up(l->mq) || loop_timer_armed(l->retry))
+        return;
+    if (l->class == STREAM_STATE && notices_pump(l->bridge) == -1)
+        return;
+    if (l->class == STREAM_STATE)
+        claims_flush(l->bridge);
+    if (l->waiting != NULL) {
+        struct stream *s = l->waiting;
+
+        if (send_prepared(l) == -1)
+            return;
+        link_queue(l, s);
+    }
+    while (l->first != NULL)
+        if (serve(l, take_queued(l)) == -1)
+            return;
+}
+
+static void
+on_pump(void *ctx)
+{
+    pump(ctx);
+}
+
+void
+link_pump_soon(struct link *l)
+{
+    loop_wake(l->bridge->loop, on_pump, l);
+}
+
+/* What did not arrive is sent again after a pause that grows while nothing does. */
+static void
+back_off(struct link *l, enum mq_outcome outcome)
+{
+    static const char *const why[] = {
+        [MQ_RETURNED] = "no queue takes it", [MQ_NACKED] = "the queue is full"};
+
+    if (outcome == MQ_UNKNOWN || loop_timer_armed(l->retry))
+        return; /* a lost connection has its own pause */
+    if (l->back_off_ms == 0) {
+        l->back_off_ms = BACK_OFF_FIRST_MS;
+        log_warn("connection=%s: a publish was refused: %s; trying again",
+                 l->class == STREAM_BULK ? "output" : "state", why[outcome]);
+    } else if (l->back_off_ms < BACK_OFF_MOST_MS) {
+        l->back_off_ms *= 2;
+    }
+    loop_timer_set(l->retry, l->back_off_ms);
+}
+
+/* Take the settled flights off the front of the stream; `confirmed` follows up to the
+ * first that failed. */
+static void
+stream_settle(struct link *l, struct stream *s)
+{
+    while (s->flight_first != -1 && l->flights[s->flight_first].settled) {
+        int i = s->flight_first;
+
+        if (!l->flights[i].arrived)
+            s->failed = true;
+        if (!s->failed)
+            s->confirmed = l->flights[i].end_offset;
+        s->flight_first = l->flights[i].next;
+        if (s->flight_first == -1)
+            s->flight_last = -1;
+        give_flight(l, i);
+    }
+    if (s->flight_first != -1) {
+        if (!s->failed)
+            s->behind_since_ns = l->flights[s->flight_first].taken_ns;
+        return;
+    }
+    if (s->failed) {
+        go_back(l, s);
+    } else if (l->waiting != s) {
+        s->confirmed = s->read_offset;
+        s->behind_since_ns = 0;
+    }
+    sender_settled(l->bridge, s->attempt);
+}
+
+/* Nothing more of this stream goes out until its open publishes are settled. */
+static void
+fail(struct link *l, struct stream *s)
+{
+    s->failed = true;
+    link_forget(l, s);
+}
+
+static void
+link_settled(struct mq *mq, uint64_t cookie, enum mq_outcome outcome, void *ctx)
+{
+    struct link *l = ctx;
+    struct flight *f = &l->flights[cookie];
+    bool arrived = outcome == MQ_CONFIRMED;
+
+    (void)mq;
+    if (arrived)
+        l->back_off_ms = 0;
+    else
+        back_off(l, outcome);
+    if (f->kind == FLIGHT_RECORD) {
+        f->settled = true;
+        f->arrived = arrived;
+        if (!arrived)
+            fail(l, f->stream);
+        stream_settle(l, f->stream);
+        return;
+    }
+    if (f->kind == FLIGHT_NOTICE)
+        notices_settled(l->bridge, f->notice, arrived);
+    else if (f->kind == FLIGHT_CLAIM && !arrived)
+        claims_failed(l->bridge, f->claim);
+    give_flight(l, (int)cookie);
+}
+
+static int
+link_up(struct mq *mq, void *ctx)
+{
+    struct link *l = ctx;
+
+    if (mq_use_confirms(mq) == -1 || mq_check_exchange(mq, NAMES_RESULTS) == -1)
+        return -1;
+    if (l->class == STREAM_STATE && mq_check_exchange(mq, NAMES_CLAIMS) == -1)
+        return -1;
+    link_pump_soon(l);
+    if (l->class == STREAM_STATE)
+        heartbeat_soon(l->bridge);
+    return 0;
+}
+
+static void
+link_drained(struct mq *mq, void *ctx)
+{
+    (void)mq;
+    pump(ctx);
+}
+
+static const struct mq_handlers handlers = {
+    .up = link_up, .settled = link_settled, .drained = link_drained, .writable = link_drained};
+
+void
+link_init(struct link *l, struct bridge *b, enum stream_class class)
+{
+    struct mq_config config = bridge_mq_config(b, class == STREAM_BULK ? "output" : "state");
+
+    memset(l, 0, sizeof *l);
+    l->bridge = b;
+    l->class = class;
+    l->free_flight = -1;
+    for (int i = LINK_WINDOW; i-- > 0;)
+        give_flight(l, i);
+    l->retry = loop_timer_new(b->loop, on_pump, l);
+    config.call_timeout_ms = CALL_TIMEOUT_MS;
+    config.confirm_timeout_ms = CONFIRM_TIMEOUT_MS;
+    config.window_messages = LINK_WINDOW;
+    config.window_bytes = class == STREAM_BULK ? BULK_WINDOW_BYTES : STATE_WINDOW_BYTES;
+    l->mq = mq_new(b->loop, &config, &handlers, l);
+}
+
+void
+link_free(struct link *l)
+{
+    mq_free(l->mq);
+    loop_timer_free(l->retry);
+    buf_free(&l->body);
+}

@@ -1,0 +1,72 @@
+#ifndef BRIDGE_LINK_H
+#define BRIDGE_LINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+#include "common/mq.h"
+#include "proto/event.h"
+#include "proto/names.h"
+#include "worker/bridge/stream.h"
+
+/* A publishing connection and what is on its way over it: one for states (claims and
+ * heartbeats too), one for bulk.  Each publish is a flight until its outcome is known. */
+
+#define LINK_WINDOW 256
+
+struct bridge;
+struct notice;
+
+enum flight_kind {
+    FLIGHT_RECORD, /* of a stream */
+    FLIGHT_NOTICE, /* an event that is not from a journal */
+    FLIGHT_CLAIM,
+    FLIGHT_BEAT /* nobody repeats it: the next one says more */
+};
+
+struct flight {
+    enum flight_kind kind;
+    bool used, settled, arrived;
+    int next; /* of the same stream, or of the free ones; -1 = none */
+    int64_t taken_ns;
+    struct stream *stream;
+    uint64_t end_offset; /* FLIGHT_RECORD: behind the record */
+    struct notice *notice;
+    int64_t claim; /* FLIGHT_CLAIM: its number */
+};
+
+struct link {
+    struct bridge *bridge;
+    struct mq *mq;
+    enum stream_class class;
+    struct flight flights[LINK_WINDOW];
+    int free_flight;             /* first free one; -1 = window full */
+    struct stream *first, *last; /* with something to read: served in turn */
+
+    /* One record that was taken from its journal and found no room. */
+    struct stream *waiting; /* NULL = none */
+    struct buf body;
+    char key[NAMES_SIZE], id[EVENT_ID_SIZE];
+    enum event_kind kind;
+    uint64_t end_offset;
+
+    struct loop_timer *retry;
+    int64_t back_off_ms; /* 0 = nothing failed lately */
+};
+
+void link_init(struct link *link, struct bridge *bridge, enum stream_class class);
+void link_free(struct link *link);
+
+/* Publish; *flight is copied into the window.  0; -1 EAGAIN or ENOTCONN: not now. */
+int link_publish(struct link *link, const struct mq_message *message, const struct flight *flight);
+
+/* The stream may have something to read. */
+void link_queue(struct link *link, struct stream *stream);
+/* The stream is about to be closed or rewound: nothing of it stays here but open flights. */
+void link_forget(struct link *link, struct stream *stream);
+
+/* Send what can be sent, once the present handler has returned: sending may end attempts. */
+void link_pump_soon(struct link *link);
+
+#endif

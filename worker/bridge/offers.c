@@ -1,0 +1,115 @@
+/* Offers as they come in.  What cannot be understood or run is told and acknowledged; the
+ * rest waits for its claim.  Nothing is ever rejected to the broker. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "worker/bridge/bridge.h"
+#include "worker/bridge/program.h"
+
+static bool
+is_done(const struct bridge *b, const struct attempt_name *name)
+{
+    char text[IDENT_NAME_SIZE];
+
+    return faccessat(b->spool.done_fd, ident_name_text(name, text), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* One that we know already, or have run: the delivery is not needed, unless it is the
+ * broker's way of giving back one whose connection was lost. */
+static bool
+is_repeat(struct bridge *b, const struct offer *offer, const struct mq_delivery *d)
+{
+    struct attempt *known = attempt_find(&b->attempts, &offer->name);
+
+    if (known == NULL && !is_done(b, &offer->name))
+        return false;
+    if (known != NULL && known->tag == 0 &&
+        (known->state == AT_WAITING || known->state == AT_CLAIMED)) {
+        known->tag = d->tag;
+        known->delivered_ns = clock_mono_ns();
+        return true;
+    }
+    consumer_ack_tag(b, b->consumer.epoch, d->tag);
+    return true;
+}
+
+static int
+decode(const struct bridge *b, const struct mq_delivery *d, struct offer *offer,
+       struct fault *fault)
+{
+    if (d->user_id == NULL)
+        return fault_set(fault, FAULT_NO_USER, "the offer does not name its sender");
+    if (strcmp(d->user_id, b->settings.dispatcher_user) != 0)
+        return fault_set(fault, FAULT_FOREIGN, "the sender is not the dispatcher");
+    return offer_decode(d->body, d->len, offer, fault);
+}
+
+/* Can it run here?  Refused at once otherwise. */
+static void
+check(struct bridge *b, struct attempt *a)
+{
+    struct program_refusal refusal = {"", ""};
+    CLEANUP(program_free) struct program program = {0};
+
+    if (b->full) {
+        closing_refuse(b, a, "spool_full", "the worker's spool has no room");
+        return;
+    }
+    if (program_make(&b->settings, &b->executors, &a->offer, &program, &refusal) == -1)
+        closing_refuse(b, a, refusal.cause, refusal.message);
+}
+
+void
+offers_delivery(struct bridge *b, const struct mq_delivery *d)
+{
+    struct fault fault;
+    struct offer offer;
+    struct attempt *a;
+
+    if (b->drain.stopping)
+        return; /* goes back to the queue with the connection */
+    if (decode(b, d, &offer, &fault) == -1) {
+        log_warn("offer message_id=%s size=%zu reason=%s: %s",
+                 d->message_id != NULL ? d->message_id : "", d->len,
+                 fault_reason_name(fault.reason), fault.text);
+        notices_rejected(b, d, &fault);
+        return;
+    }
+    if (is_repeat(b, &offer, d)) {
+        offer_free(&offer);
+        return;
+    }
+    a = attempt_new(&b->attempts, &offer, AT_WAITING);
+    a->body = mem_dupn(d->body, d->len);
+    a->body_len = d->len;
+    a->tag = d->tag;
+    a->delivered_ns = clock_mono_ns();
+    orders_recall_stop(b, a);
+    check(b, a);
+}
+
+/* RabbitMQ closes a channel that leaves a delivery unacknowledged for 30 minutes. */
+void
+offers_tick(struct bridge *b)
+{
+    int64_t before = clock_mono_ns() - b->settings.ack_hold_ms * CLOCK_MS_NS;
+    bool paused = false;
+
+    for (struct attempt *a = b->attempts.first; a != NULL; a = a->next) {
+        if (a->tag == 0 || a->delivered_ns > before ||
+            (a->state != AT_STARTING && a->state != AT_RUNNING))
+            continue;
+        /* Cancelled first: an ack alone would make room that there is not. */
+        if (!paused)
+            consumer_pause(b);
+        paused = true;
+        consumer_ack(b, a);
+    }
+    if (paused)
+        consumer_adjust(b);
+}

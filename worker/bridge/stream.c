@@ -1,0 +1,85 @@
+/* Reading one class of records of a journal, again and again if need be. */
+#include "worker/bridge/stream.h"
+
+#include "common/clock.h"
+#include "worker/bridge/attempt.h"
+
+#define SKIP_TURN 64 /* records of the other class passed over in one turn */
+
+static bool
+is_bulk(const struct journal_record *record)
+{
+    switch ((enum journal_kind)record->head.kind) {
+    case JOURNAL_START:
+    case JOURNAL_RESULT:
+    case JOURNAL_END:
+        return false;
+    case JOURNAL_STDOUT:
+    case JOURNAL_STDERR:
+    case JOURNAL_PROGRESS:
+        break;
+    }
+    return true;
+}
+
+void
+stream_open(struct stream *s, uint64_t offset)
+{
+    s->reader = journal_reader_new(s->attempt->journal_fd, offset);
+    s->read_offset = s->confirmed = offset;
+    s->flight_first = s->flight_last = -1;
+    s->failed = s->end_seen = s->dry = false;
+}
+
+void
+stream_close(struct stream *s)
+{
+    journal_reader_free(s->reader);
+    s->reader = NULL;
+}
+
+void
+stream_rewind(struct stream *s, uint64_t offset)
+{
+    stream_close(s);
+    stream_open(s, offset);
+}
+
+enum stream_step
+stream_next(struct stream *s, struct journal_record *record)
+{
+    for (int skipped = 0; skipped < SKIP_TURN; skipped++) {
+        switch (journal_next(s->reader, record)) {
+        case JOURNAL_NO_MORE:
+            return STREAM_DRY;
+        case JOURNAL_TORN:
+        case JOURNAL_IO_ERROR:
+            return STREAM_BROKEN;
+        case JOURNAL_RECORD:
+            break;
+        }
+        s->read_offset = record->end_offset;
+        if (record->head.kind == JOURNAL_END)
+            s->end_seen = true;
+        if (is_bulk(record) == (s->class == STREAM_BULK)) {
+            if (s->behind_since_ns == 0)
+                s->behind_since_ns = clock_mono_ns();
+            return STREAM_RECORD;
+        }
+        if (s->flight_first == -1 && !s->failed)
+            s->confirmed = s->read_offset; /* the other stream's business */
+    }
+    return STREAM_SKIPPED;
+}
+
+bool
+stream_is_idle(const struct stream *s)
+{
+    return s->flight_first == -1 && !s->failed;
+}
+
+bool
+stream_is_done(const struct stream *s)
+{
+    return s->end_seen && stream_is_idle(s) && s->confirmed == s->read_offset;
+}
