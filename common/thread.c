@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/log.h"
@@ -12,17 +13,8 @@
 struct start {
     thread_fn *fn;
     void *ctx;
+    char name[16];
 };
-
-static void *
-run(void *arg)
-{
-    struct start start = *(struct start *)arg;
-
-    free(arg);
-    start.fn(start.ctx);
-    return NULL;
-}
 
 static void
 check(int err, const char *what)
@@ -30,6 +22,18 @@ check(int err, const char *what)
     errno = err;
     if (err != 0)
         log_panic("thread: %s: %m", what);
+}
+
+static void *
+run(void *arg)
+{
+    struct start start = *(struct start *)arg;
+
+    free(arg);
+    /* It names itself: seen from outside it may have ended already. */
+    check(pthread_setname_np(pthread_self(), start.name), start.name);
+    start.fn(start.ctx);
+    return NULL;
 }
 
 pthread_t
@@ -41,13 +45,13 @@ thread_start(thread_fn *fn, void *ctx, const char *name)
     pthread_t thread;
 
     *start = (struct start){.fn = fn, .ctx = ctx};
+    snprintf(start->name, sizeof start->name, "%s", name);
     check(pthread_attr_init(&attr), "attributes");
     check(pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES), "stack size");
     sigfillset(&all);
     check(pthread_sigmask(SIG_SETMASK, &all, &before), "signal mask");
     check(pthread_create(&thread, &attr, run, start), name);
     check(pthread_sigmask(SIG_SETMASK, &before, NULL), "signal mask");
-    check(pthread_setname_np(thread, name), name);
     pthread_attr_destroy(&attr);
     return thread;
 }
