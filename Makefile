@@ -50,10 +50,11 @@ LIB_CLI        := $(BUILD)/libcli.a
 BIN  := hler hler-dispatcher hler-worker hler-runner hler-emit
 EXEC := $(patsubst worker/executors/%_main.c,%,$(wildcard worker/executors/*_main.c))
 PROGRAMS := $(addprefix $(BUILD)/bin/,$(BIN)) $(addprefix $(BUILD)/libexec/executors/,$(EXEC))
+COLLECTIONS := $(BUILD)/share/ansible/collections
 TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 
 .PHONY: all tests check lint format bench install clean
-all: $(PROGRAMS)
+all: $(PROGRAMS) $(COLLECTIONS)/ansible_collections
 tests: $(TESTS)
 
 $(LIB_COMMON): $(call obj,$(COMMON_SRC))
@@ -82,6 +83,11 @@ $(BUILD)/bin/hler-emit: $(call obj,$(wildcard worker/emit/*.c)) $(LIB_RUNNER) $(
 	$(link)
 $(BUILD)/libexec/executors/%: $(BUILD)/worker/executors/%_main.o $(LIB_EXECUTORS) $(LIB_COMMON)
 	$(link) $(call lib,json-c)
+
+# A build finds its collection where an installation has it.
+$(COLLECTIONS)/ansible_collections:
+	@mkdir -p $(@D)
+	ln -sfn $(abspath worker/executors/collection) $@
 
 # The numbered SQL files, compiled into `hler` byte for byte.
 $(BUILD)/migrations.c: $(MIGRATIONS) proto/sql/embed.sh

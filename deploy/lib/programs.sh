@@ -73,7 +73,6 @@ worker_configure() {
         printf 'worker.spool=%s\nworker.state_dir=%s\n' "$(config_quote "$stack/spool/$1")" "$(config_quote "$stack/state")"
         printf 'worker.heartbeat_ms=%s\n' "$heartbeat_ms"
         printf 'worker.roots=[%s]\n' "$(config_quote "$deploy/examples/playbooks")"
-        printf 'worker.collections=%s\n' "$(config_quote "$(dirname "$deploy")/worker/executors/collection")"
         printf 'worker.commands=["/bin", "/usr/bin", %s]\n' "$(config_quote "$deploy/examples/playbooks")"
         broker_keys "$1"
         settings_for worker
