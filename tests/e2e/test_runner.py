@@ -95,6 +95,12 @@ def test_surroundings_of_the_program(spawner):
     assert "0022" in lines
 
 
+def test_signal_mask_of_a_program_that_is_no_shell(spawner):
+    attempt = spawner.run("/bin/grep", "-E", "Sig(Blk|Ign)", "/proc/self/status")
+    attempt.end()
+    assert [l.split()[1] for l in attempt.output().splitlines()] == [b"0" * 16] * 2
+
+
 def test_message_is_the_last_line_of_stderr_made_harmless(spawner):
     end = spawner.sh(r"printf 'first\n  bad \377 \033[1m\302red\n\n  \n' >&2; exit 1").end()
     assert end.message == "exit code 1: bad ? \x20[1m?red"
@@ -413,6 +419,16 @@ def test_progress_has_a_limit(sleeper):
     assert answers == ["OK", "OK", "ERR output limit reached"]
 
 
+def listens(runner):
+    """Does the runner's epoll set ask for input (bit 0) on its listener (source 5)?"""
+    for fd in pathlib.Path(f"/proc/{runner}/fdinfo").iterdir():
+        for line in fd.read_text().splitlines():
+            words = line.split()
+            if words and words[0] == "tfd:" and words[5] == "5":
+                return bool(int(words[3], 16) & 1)
+    raise AssertionError("no epoll set with a listener")
+
+
 def test_more_connections_than_places(sleeper):
     idle = []
     for _ in range(8):
@@ -426,6 +442,7 @@ def test_more_connections_than_places(sleeper):
     late.connect(f"/proc/self/fd/{directory}/emit")
     os.close(directory)
     late.sendall(b"RESULT - f set plain 1\n1")
+    wait_for(lambda: not listens(sleeper.runner_pid()), what="listener set aside")
     idle[3].close()
     late.settimeout(10)
     assert late.recv(10) == b"OK\n"
@@ -472,14 +489,16 @@ def test_outputs_invalid(spawner, script):
 
 def test_runner_outlives_its_spawner(spool):
     spawner = Spawner(spool)
-    attempt = spawner.sh("echo ready; sleep 0.5; echo after; exit 5")
+    os.mkfifo(spool / "go")
+    attempt = spawner.sh(f"echo ready; read x <{spool}/go; echo after; exit 5")
     attempt.said(b"ready")
     spawner.process.kill()
     spawner.process.wait()
     assert attempt.held()
     with_new = Spawner(spool)
+    assert with_new.sh("exit 6").end().exit_code == 6  # it has the lock, the old runner lives
+    (spool / "go").write_text("x\n")
     assert attempt.end().exit_code == 5 and attempt.output() == b"ready\nafter\n"
-    assert with_new.sh("exit 6").end().exit_code == 6
     assert with_new.close() == 0
 
 
@@ -607,21 +626,50 @@ def test_end_is_written_once_there_is_room(spool):
     assert spawner.close() == 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a tmpfs")
-def test_full_disk(tmp_path):
-    spool = tmp_path / "small"
-    spool.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "tmpfs", spool]).returncode:
+@pytest.fixture
+def small_disk(tmp_path):
+    path = tmp_path / "small"
+    path.mkdir()
+    options = "size=256k,mode=700"
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", path]).returncode:
         pytest.skip("mounting is not allowed here")
-    try:
-        spawner = Spawner(spool)
-        attempt = spawner.sh("head -c 1000000 /dev/zero | tr '\\0' y; sleep 1000")
-        end = attempt.end()
-        assert end.cause == "journal_full" and "No space left" in end.message
-        assert end.output_bytes == len(attempt.output()) and end.dropped_bytes > 0
-        assert spawner.close() == 0
-    finally:
-        subprocess.run(["umount", "-l", spool], check=True)
+    yield path
+    subprocess.run(["umount", "-l", path], check=True)
+
+
+def test_disk_filled_by_output(small_disk):
+    spawner = Spawner(small_disk)
+    attempt = spawner.sh("head -c 1000000 /dev/zero | tr '\\0' y; sleep 1000")
+    end = attempt.end()
+    assert end.cause == "journal_full" and "No space left" in end.message
+    assert end.output_bytes == len(attempt.output()) and end.dropped_bytes > 0
+    assert spawner.close() == 0
+
+
+def test_end_has_its_reserve(small_disk):
+    """Its outputs need pages of the disk that only the reserve can give."""
+    spawner = Spawner(small_disk)
+    attempt = spawner.sh(f"head -c 6000 /dev/zero | tr '\\0' x >$HLER_OUTPUTS; "
+                         f"cat /dev/zero >{small_disk}/fill; exit 0", env={})
+    end = attempt.end()
+    assert (end.cause, end.outputs) == ("done", b"x" * 6000)
+    assert spawner.close() == 0
+
+
+@pytest.mark.parametrize("pages_left", [0, 1, 2])
+def test_start_on_a_full_disk(small_disk, pages_left):
+    spawner = Spawner(small_disk)
+    attempt = spawner.prepare()
+    with pytest.raises(OSError), open(small_disk / "fill", "wb", buffering=0) as fill:
+        while fill.write(b"x" * 4096):
+            pass
+    os.truncate(small_disk / "fill", (small_disk / "fill").stat().st_size - 4096 * pages_left)
+    assert spawner.ask(pack(attempt.name, ["/bin/true"])) == (attempt.name, 28)  # ENOSPC
+    assert sorted(p.name for p in attempt.dir.iterdir()) == ["work"]
+    (small_disk / "fill").unlink()
+    assert spawner.ask(pack(attempt.name, ["/bin/true"])) == (attempt.name, 0)
+    assert attempt.end().cause == "done"
+    assert spawner.close() == 0
 
 
 def test_memory_of_a_runner(spawner):
