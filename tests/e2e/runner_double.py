@@ -23,6 +23,7 @@ HEAD = re.compile(
 # Debian's tools first; Terraform may live anywhere.
 PATH = ':'.join(['/usr/sbin:/usr/bin:/sbin:/bin'] + [
     os.path.dirname(tool) for tool in [shutil.which('terraform')] if tool])
+VALUE_MAX = 65536
 OPERATION = '0190a5c0-0000-7000-8000-000000000001'
 TASK = '0190a5c0-0000-7000-8000-000000000002'
 TARGET = '0190a5c0-0000-7000-8000-000000000003'
@@ -40,6 +41,9 @@ class Requests(socketserver.StreamRequestHandler):
                 self.wfile.write(b'ERR grammar\n')
                 return
             raw = self.rfile.read(int(match[5]))
+            if len(raw) > VALUE_MAX:
+                self.wfile.write(b'ERR value is too long\n')
+                continue
             self.wfile.write(self.server.take(match, raw).encode())
 
 

@@ -1,6 +1,7 @@
 """The executors' command line, and what the ansible executor makes of a playbook's end."""
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -57,6 +58,23 @@ def test_failed_task(root, attempt):
     assert run.message == 'ansible: localhost, task Break it: no disk'
     (failed,) = run.events('runner_failed')
     assert failed['msg'] == 'no disk' and failed['task'] == 'Break it'
+
+
+def test_message_of_a_failed_command(root, attempt):
+    run = attempt('ansible', play(root, '- name: X\n  shell: echo "no such site \u00e6" >&2; exit 3')).run()
+    assert run.code == 1
+    assert run.message == 'ansible: localhost, task X: non-zero return code: no such site \u00e6'
+    long = attempt('ansible', play(root, '- fail: {msg: "%s"}' % ('\u00e6' * 2000))).run()
+    assert long.code == 1 and '\ufffd' not in long.message and len(long.message.encode()) < 1020
+
+
+def test_free_strategy(root, attempt):
+    (root / 'hosts.ini').write_text('h[1:3] ansible_connection=local\n')
+    spec = dict(play(root, '- debug: {msg: a}\n- debug: {msg: b}'), inventory='hosts.ini')
+    text = (root / 'site.yml').read_text()
+    (root / 'site.yml').write_text(text.replace('  tasks:', '  strategy: free\n  tasks:'))
+    run = attempt('ansible', spec).run()
+    assert run.code == 0 and len(run.events('task_start')) == 2 and len(run.events('runner_ok')) == 6
 
 
 def test_ignored_and_rescued_failures_are_no_failure(root, attempt):
@@ -208,10 +226,10 @@ def test_keys_that_ansible_would_read(root, attempt, key):
 
 
 def test_environment_is_our_own(root, attempt):
-    run = attempt('ansible', play(root, '- command: env'),
+    run = attempt('ansible', play(root, '- shell: env > %s/env' % root),
                   env={'SECRET_OF_THE_WORKER': 'x', 'ANSIBLE_STDOUT_CALLBACK': 'json'}).run()
     assert run.code == 0
-    out = run.events('runner_ok')[0]['stdout'] + run.stdout
+    out = (root / 'env').read_text()
     assert 'SECRET_OF_THE_WORKER' not in out and 'ANSIBLE_STDOUT_CALLBACK' not in out
-    assert not any(name.startswith('hler-') and os.path.isdir('/tmp/%s/socket' % name)
-                   for name in os.listdir('/tmp'))
+    (control,) = re.findall(r'^ANSIBLE_SSH_CONTROL_PATH_DIR=(.*)$', out, re.M)
+    assert len(control) < 40 and not os.path.exists(control)

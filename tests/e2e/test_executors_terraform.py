@@ -66,6 +66,14 @@ def test_terraform_inputs_are_data(root, attempt):
 
 
 @terraform
+def test_terraform_output_that_cannot_be_sent(root, attempt):
+    run = attempt('terraform', module(root, 'output "big" { value = 99007199254740993 }')).run()
+    assert run.code == 1 and 'applied, but an output is not JSON' in run.message
+    run = attempt('terraform', module(root, 'output "big" { value = [for i in range(1000) : "%s"] }' % ('x' * 70))).run()
+    assert run.code == 1 and 'applied, but output big: value is too long' in run.message
+
+
+@terraform
 def test_terraform_hler_variable_and_workspace(root, attempt):
     spec = module(root, 'variable "hler" { type = any }\noutput "x" { value = var.hler.outputs.a.b }\n'
                         'output "w" { value = terraform.workspace }')

@@ -10,6 +10,7 @@
 
 #include "common/file.h"
 #include "common/mem.h"
+#include "common/utf8.h"
 
 /* Reads what the worker handed over.  Everything here is trusted to come from the worker, but the
  * contents of the two JSON files come from the catalogue and from a front end. */
@@ -113,27 +114,39 @@ append_line(const struct job *job, struct json_object *line)
     return fd == -1 ? -1 : file_write_all(fd, text.data, text.len);
 }
 
+/* One line of valid UTF-8, cut at a character: tools put anything into their messages. */
+static void
+format_line(struct buf *out, const char *fmt, va_list args)
+{
+    char text[MESSAGE_MAX];
+    int n = vsnprintf(text, sizeof text, fmt, args);
+    size_t len = n < 0 ? 0 : strlen(text);
+
+    for (size_t i = 0; i < len; i++)
+        if (text[i] == '\n' || text[i] == '\r')
+            text[i] = ' ';
+    utf8_sanitise(text, len - utf8_incomplete_tail(text, len), out);
+    buf_puts(out, "");
+}
+
 int
 job_fail(const struct job *job, int code, const char *cause, const char *fmt, ...)
 {
     CLEANUP(json_cleanup) struct json_object *line = json_object_new_object();
-    CLEANUP(mem_cleanup) char *message = mem_alloc(MESSAGE_MAX);
+    CLEANUP(buf_free) struct buf message = {0};
     va_list args;
 
     va_start(args, fmt);
-    vsnprintf(message, MESSAGE_MAX, fmt, args);
+    format_line(&message, fmt, args);
     va_end(args);
-    for (char *p = message; *p != '\0'; p++)
-        if (*p == '\n' || *p == '\r')
-            *p = ' ';
     if (cause != NULL) {
         json_set_string(line, "cause", cause);
-        json_set_string(line, "message", message);
+        json_set_string(line, "message", message.data);
         if (append_line(job, line) == -1)
             fprintf(stderr, "%s: HLER_OUTPUTS: %s\n", job->program, strerror(errno));
     }
     fflush(stdout);
-    fprintf(stderr, "%s: %s\n", job->program, message);
+    fprintf(stderr, "%s: %s\n", job->program, message.data);
     return code;
 }
 

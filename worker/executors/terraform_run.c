@@ -241,6 +241,9 @@ send_outputs(struct run *run)
     struct json_object *outputs = run->stream.outputs;
     int code = 0;
 
+    if (run->stream.outputs_unread)
+        return job_fail(run->job, JOB_EXIT_FAILED, NULL,
+                        "applied, but an output is not JSON that can be sent, see the log");
     if (terraform_outputs_sensitive(outputs))
         code = read_outputs(run, &values);
     if (code == 0)

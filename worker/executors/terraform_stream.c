@@ -86,6 +86,8 @@ terraform_stream_line(void *ctx, char *text, size_t len)
 
     message = json_parse(text, len, &err);
     if (message == NULL) {
+        if (strstr(text, "\"type\":\"outputs\"") != NULL)
+            s->outputs_unread = true;
         terraform_stream_text(ctx, text, len);
         return;
     }

@@ -12,6 +12,7 @@
 struct terraform_stream {
     int report;                  /* connection to the runner, -1 = none */
     bool report_failed;          /* nothing more is sent */
+    bool outputs_unread;         /* a message of outputs that our strict JSON does not take */
     bool locked;                 /* the state is locked by somebody else: worth another try */
     struct buf error;            /* the first error, one line */
     struct json_object *outputs; /* of the last `outputs` message, NULL = there was none */

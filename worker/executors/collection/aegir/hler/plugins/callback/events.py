@@ -55,7 +55,7 @@ class CallbackModule(CallbackBase):
         self._off = not os.environ.get('HLER_SOCKET')
         self._target = os.environ.get('HLER_TARGET', '')
         self._harvest = Harvest()
-        self._last_task = None
+        self._begun = set()
         self._since = {}
         self._state = {'started': False, 'stats': None, 'failures': {}, 'outputs': {}}
 
@@ -126,10 +126,7 @@ class CallbackModule(CallbackBase):
     def _failure(self, result):
         host, task, data = self._parts(result)
         told = report.describe_result(task, data)
-        self._state['failures'][host] = {
-            'task': report.task_name(task),
-            'msg': 'no_log' if told.get('censored') else told.get('msg', ''),
-        }
+        self._state['failures'][host] = {'task': report.task_name(task), 'msg': report.reason(told)}
 
     # -- hooks ---------------------------------------------------------------
 
@@ -141,6 +138,8 @@ class CallbackModule(CallbackBase):
 
     @hook
     def v2_playbook_on_play_start(self, play):
+        self._begun.clear()
+        self._since.clear()
         self._event('play_start', play=report.clean(play.get_name(), report.NAME_MAX)[0])
 
     @hook
@@ -165,8 +164,8 @@ class CallbackModule(CallbackBase):
 
     def _task_start(self, task):
         # strategy free calls this once per host
-        if task._uuid != self._last_task:
-            self._last_task = task._uuid
+        if task._uuid not in self._begun:
+            self._begun.add(task._uuid)
             self._event('task_start', **report.describe_task(task))
 
     @hook

@@ -68,6 +68,14 @@ def describe_result(task, result):
     return out
 
 
+def reason(told):
+    """One line that says why a task failed, from describe_result()."""
+    if told.get('censored'):
+        return 'hidden by no_log'
+    last = told.get('stderr', '').strip().split('\n')[-1]
+    return ': '.join(part for part in (told.get('msg', ''), last) if part) or 'failed'
+
+
 def encode_event(event):
     """The event as JSON bytes of at most EVENT_MAX; long members go first."""
     for key in (None, 'hosts', 'stdout', 'stderr', 'msg', 'path', 'item'):
