@@ -22,6 +22,7 @@ struct loop_timer;
 struct ill_pool {
     SLIST_ENTRY(ill_pool) link;
     char *name;
+    bool told; /* else it is only suspected: the next offer to it will show */
 };
 SLIST_HEAD(ill_pools, ill_pool);
 
@@ -57,7 +58,7 @@ size_t outbox_send_offers(struct outbox *outbox, const struct pg_result *result)
 
 /* The outcome of one offer: whether its pool has a queue that takes it. */
 void outbox_pool_settled(struct outbox *outbox, const char *pool, enum mq_outcome outcome);
-void outbox_pool_ill(struct outbox *outbox, const char *pool, const char *why);
+void outbox_pool_suspect(struct outbox *outbox, const char *pool);
 bool outbox_pool_is_ill(struct outbox *outbox, const char *pool);
 void outbox_pools_free(struct outbox *outbox);
 

@@ -18,17 +18,33 @@ find(struct outbox *outbox, const char *pool)
     return NULL;
 }
 
-void
-outbox_pool_ill(struct outbox *outbox, const char *pool, const char *why)
+static struct ill_pool *
+add(struct outbox *outbox, const char *pool)
 {
-    struct ill_pool *ill;
+    struct ill_pool *ill = find(outbox, pool);
 
-    if (find(outbox, pool) != NULL)
-        return;
+    if (ill != NULL)
+        return ill;
     ill = mem_alloc(sizeof *ill);
     ill->name = mem_dup(pool);
     SLIST_INSERT_HEAD(&outbox->ill, ill, link);
-    log_warn("pool=%s: %s; its tasks wait", pool, why);
+    return ill;
+}
+
+static void
+mark_ill(struct outbox *outbox, const char *pool, const char *why)
+{
+    struct ill_pool *ill = add(outbox, pool);
+
+    if (!ill->told)
+        log_warn("pool=%s: %s; its tasks wait", pool, why);
+    ill->told = true;
+}
+
+void
+outbox_pool_suspect(struct outbox *outbox, const char *pool)
+{
+    add(outbox, pool);
 }
 
 static void
@@ -38,7 +54,8 @@ mark_well(struct outbox *outbox, const char *pool)
 
     if (ill == NULL)
         return;
-    log_info("pool=%s: offers arrive again", pool);
+    if (ill->told)
+        log_info("pool=%s: offers arrive again", pool);
     SLIST_REMOVE(&outbox->ill, ill, ill_pool, link);
     mem_cleanup(&ill->name);
     mem_cleanup(&ill);
@@ -52,11 +69,11 @@ outbox_pool_settled(struct outbox *outbox, const char *pool, enum mq_outcome out
         mark_well(outbox, pool);
         return;
     case MQ_RETURNED:
-        outbox_pool_ill(outbox, pool,
-                        "the broker has no queue for it (hler.tasks.<pool>, bound to hler.tasks)");
+        mark_ill(outbox, pool,
+                 "the broker has no queue for it (hler.tasks.<pool>, bound to hler.tasks)");
         return;
     case MQ_NACKED:
-        outbox_pool_ill(outbox, pool, "its queue refuses offers");
+        mark_ill(outbox, pool, "its queue refuses offers");
         return;
     case MQ_UNKNOWN: /* kept parcels go out again instead */
         return;

@@ -25,7 +25,7 @@ is_empty(struct outbox *outbox, const char *pool)
         return true;
     depth = mq_depth(outbox->publisher, names_task_queue(pool, queue));
     if (depth == -1)
-        outbox_pool_ill(outbox, pool, "the depth of its queue cannot be told");
+        outbox_pool_suspect(outbox, pool);
     return depth == 0;
 }
 
