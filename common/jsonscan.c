@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/jsonscan_key.h"
 #include "common/utf8.h"
 
 /* A recursive descent over RFC 8259.  Keys of the objects that are open at one time
@@ -48,59 +49,24 @@ skip_space(struct scan *s)
         s->at++;
 }
 
-/* Four hexadecimal digits at `at`, or -1. */
-static int
-hex4(const struct scan *s, size_t at)
-{
-    int value = 0;
-
-    if (s->len - at < 4)
-        return -1;
-    for (size_t i = at; i < at + 4; i++) {
-        char c = s->text[i];
-
-        if (c >= '0' && c <= '9')
-            value = value * 16 + (c - '0');
-        else if (c >= 'a' && c <= 'f')
-            value = value * 16 + (c - 'a' + 10);
-        else if (c >= 'A' && c <= 'F')
-            value = value * 16 + (c - 'A' + 10);
-        else
-            return -1;
-    }
-    return value;
-}
-
-static bool
-is_high_surrogate(int unit)
-{
-    return unit >= 0xd800 && unit <= 0xdbff;
-}
-
-static bool
-is_low_surrogate(int unit)
-{
-    return unit >= 0xdc00 && unit <= 0xdfff;
-}
-
 /* Cursor behind "\u". */
 static int
 scan_unicode_escape(struct scan *s)
 {
     size_t start = s->at - 2;
-    int unit = hex4(s, s->at);
+    int unit = jsonscan_hex4(s->text + s->at, s->len - s->at);
 
     if (unit == -1)
         return fail(s, "bad \\u escape", start);
     if (unit == 0)
         return fail(s, "NUL in a string", start);
     s->at += 4;
-    if (is_low_surrogate(unit))
+    if (jsonscan_is_low(unit))
         return fail(s, "lone surrogate", start);
-    if (!is_high_surrogate(unit))
+    if (!jsonscan_is_high(unit))
         return 0;
     if (s->len - s->at < 6 || s->text[s->at] != '\\' || s->text[s->at + 1] != 'u' ||
-        !is_low_surrogate(hex4(s, s->at + 2)))
+        !jsonscan_is_low(jsonscan_hex4(s->text + s->at + 2, s->len - s->at - 2)))
         return fail(s, "lone surrogate", start);
     s->at += 6;
     return 0;
@@ -131,99 +97,6 @@ scan_string(struct scan *s)
     }
 }
 
-/* Reads a string that scan_string() has passed, with its escapes decoded to UTF-8. */
-struct decoder {
-    const struct scan *scan;
-    size_t at;
-    unsigned char pending[4]; /* bytes of one escape, last first */
-    int pendings;
-};
-
-static void
-push_code_point(struct decoder *d, uint32_t c)
-{
-    d->pendings = 0;
-    if (c < 0x80) {
-        d->pending[d->pendings++] = (unsigned char)c;
-        return;
-    }
-    d->pending[d->pendings++] = (unsigned char)(0x80 | (c & 0x3f));
-    if (c < 0x800) {
-        d->pending[d->pendings++] = (unsigned char)(0xc0 | c >> 6);
-        return;
-    }
-    d->pending[d->pendings++] = (unsigned char)(0x80 | (c >> 6 & 0x3f));
-    if (c < 0x10000) {
-        d->pending[d->pendings++] = (unsigned char)(0xe0 | c >> 12);
-        return;
-    }
-    d->pending[d->pendings++] = (unsigned char)(0x80 | (c >> 12 & 0x3f));
-    d->pending[d->pendings++] = (unsigned char)(0xf0 | c >> 18);
-}
-
-static void
-decode_unicode_escape(struct decoder *d)
-{
-    uint32_t c = (uint32_t)hex4(d->scan, d->at);
-
-    d->at += 4;
-    if (is_high_surrogate((int)c)) {
-        c = 0x10000 + ((c - 0xd800) << 10) + ((uint32_t)hex4(d->scan, d->at + 2) - 0xdc00);
-        d->at += 6;
-    }
-    push_code_point(d, c);
-}
-
-/* The next byte of the decoded string, or -1 at its end. */
-static int
-next_byte(struct decoder *d)
-{
-    static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
-    const char *found;
-    char c;
-
-    if (d->pendings > 0)
-        return d->pending[--d->pendings];
-    c = d->scan->text[d->at++];
-    if (c == '"')
-        return -1;
-    if (c != '\\')
-        return (unsigned char)c;
-    c = d->scan->text[d->at++];
-    if (c == 'u') {
-        decode_unicode_escape(d);
-        return d->pending[--d->pendings];
-    }
-    found = strchr(from, c);
-    return found == NULL ? (unsigned char)c : (unsigned char)to[found - from];
-}
-
-static uint32_t
-hash_key(const struct scan *s, size_t at)
-{
-    struct decoder d = {.scan = s, .at = at};
-    uint32_t hash = 2166136261u; /* FNV-1a */
-    int byte;
-
-    while ((byte = next_byte(&d)) != -1)
-        hash = (hash ^ (uint32_t)byte) * 16777619u;
-    return hash;
-}
-
-static bool
-same_key(const struct scan *s, size_t a, size_t b)
-{
-    struct decoder da = {.scan = s, .at = a}, db = {.scan = s, .at = b};
-    int byte;
-
-    do {
-        byte = next_byte(&da);
-        if (byte != next_byte(&db))
-            return false;
-    } while (byte != -1);
-    return true;
-}
-
 /* Cursor on a key's opening quote; `first` is where this object's keys begin. */
 static int
 scan_key(struct scan *s, size_t first)
@@ -235,9 +108,9 @@ scan_key(struct scan *s, size_t first)
         return fail(s, "expected a key in double quotes", s->at);
     if (scan_string(s) == -1)
         return -1;
-    hash = hash_key(s, at);
+    hash = jsonscan_key_hash(s->text + at);
     for (size_t i = first; i < s->keys; i++)
-        if (s->key_hash[i] == hash && same_key(s, s->key_at[i], at))
+        if (s->key_hash[i] == hash && jsonscan_key_same(s->text + s->key_at[i], s->text + at))
             return fail(s, "duplicate key", at - 1);
     if (s->keys == JSONSCAN_KEYS)
         return fail(s, "too many keys", at - 1);
