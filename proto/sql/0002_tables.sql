@@ -273,6 +273,7 @@ CREATE TABLE hler.silence (
     last_tick_at  timestamptz
 ) WITH (fillfactor = 10);
 INSERT INTO hler.silence (elapsed_ms, lost_after_ms) VALUES (0, 60000);
+GRANT SELECT ON hler.silence TO hler_operator; -- doctor: when the last tick came
 
 CREATE TABLE hler.listener (
     name       text PRIMARY KEY,
