@@ -139,7 +139,7 @@ BEGIN
     IF jsonb_typeof(coalesce(t -> 'needs', 'null')) NOT IN ('array', 'null') THEN
         RETURN NEXT hler_core.fault(path || '.needs', 'type', 'must be a list of task names');
     ELSIF jsonb_typeof(t -> 'needs') = 'array' THEN
-        RETURN QUERY SELECT hler_core.fault(path || '.needs', 'unknown_field', 'no other task is named ' || n)
+        RETURN QUERY SELECT hler_core.fault(path || '.needs', 'unknown_field', 'no other task is named ' || n::text)
                        FROM jsonb_array_elements(t -> 'needs') AS n
                       WHERE jsonb_typeof(n) <> 'string' OR n #>> '{}' <> ALL (names) OR n #>> '{}' = t ->> 'name';
     END IF;
@@ -208,7 +208,7 @@ BEGIN
     END IF;
     RETURN QUERY SELECT hler_core.unknown_members('', d, ARRAY['name', 'version', 'description', 'fields', 'tasks']);
     RETURN NEXT hler_core.word_fault('name', d -> 'name', '^(?=.{1,80}$)[a-z0-9-]+(\.[a-z0-9-]+)*$');
-    RETURN NEXT hler_core.integer_fault('version', coalesce(d -> 'version', '""'), 1, 1000000);
+    RETURN NEXT hler_core.integer_fault('version', coalesce(nullif(d -> 'version', 'null'), '""'), 1, 1000000);
     IF jsonb_typeof(coalesce(d -> 'description', '""')) NOT IN ('string', 'null') THEN
         RETURN NEXT hler_core.fault('description', 'type', 'must be text');
     END IF;

@@ -29,7 +29,7 @@ BEGIN
         RETURN NEXT hler_core.fault(f.name, 'max', 'must be at most ' || f.max);
     END IF;
     IF f.one_of IS NOT NULL AND NOT f.one_of @> jsonb_build_array(v) THEN
-        RETURN NEXT hler_core.fault(f.name, 'enum', 'must be one of ' || f.one_of);
+        RETURN NEXT hler_core.fault(f.name, 'enum', 'must be one of ' || f.one_of::text);
     END IF;
     IF (CASE kind WHEN 'array' THEN jsonb_array_length(v) ELSE char_length(word) END) > f.max_length THEN
         RETURN NEXT hler_core.fault(f.name, 'max_length', 'must be no longer than ' || f.max_length);

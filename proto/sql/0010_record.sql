@@ -48,9 +48,10 @@ $$;
 CREATE FUNCTION hler_core.is_recordable(kind text, seq bigint, data text) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    d jsonb := data::jsonb;
+    d jsonb;
 BEGIN
-    IF jsonb_typeof(d) <> 'object' OR hler_core.kind_seq(kind, seq) IS NULL THEN
+    d := data::jsonb; -- here, not in DECLARE: the handler below does not cover that
+    IF jsonb_typeof(d) IS DISTINCT FROM 'object' OR hler_core.kind_seq(kind, seq) IS NULL THEN
         RETURN false;
     END IF;
     IF kind = 'result' THEN

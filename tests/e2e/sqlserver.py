@@ -10,9 +10,10 @@ import socket
 import subprocess
 import tempfile
 import time
+import uuid
 
 import psycopg2
-import psycopg2.extensions
+import pytest
 
 SQL = pathlib.Path(__file__).resolve().parents[2] / "proto" / "sql"
 
@@ -69,13 +70,13 @@ class SqlServer:
         connection.close()
 
     def database(self):
-        """A new database with every migration applied, each in one transaction."""
+        """Name of a new database with every migration applied, each in one transaction."""
         if self.databases == 0:
             self.make_template()
         self.databases += 1
         name = f"t{self.databases}"
         self.admin(f"CREATE DATABASE {name} TEMPLATE migrated")
-        return Database(self, name)
+        return name
 
     def make_template(self):
         self.admin("CREATE DATABASE migrated")
@@ -122,7 +123,9 @@ class Database:
                 cursor.execute(sql, args)
             except psycopg2.Error as error:
                 raise Fault(error) from error
-            return cursor.fetchall() if cursor.description else []
+            found = cursor.fetchall() if cursor.description else []
+        # other tests of this process may have taught psycopg2 to make UUID objects
+        return [tuple(str(value) if isinstance(value, uuid.UUID) else value for value in row) for row in found]
 
     def one(self, sql, args=None, user="postgres"):
         rows = self.rows(sql, args, user)
@@ -144,3 +147,116 @@ def until(check, seconds=10):
         if answer or time.monotonic() > end:
             return answer
         time.sleep(0.02)
+
+
+INSTANCE = "11111111-1111-4111-8111-111111111111"
+SESSION = "22222222-2222-4222-8222-222222222222"
+
+
+class Plumbing(Database):
+    """A database and the dispatcher's and the workers' part in it, as short words."""
+
+    def type(self, name="t.one", tasks=1, fields=(), version=1, **task):
+        self.catalog({"name": name, "version": version, "fields": list(fields),
+                      "tasks": [{"name": f"s{n}", "executor": "command", "spec": {"argv": ["true"]}, **task}
+                                for n in range(1, tasks + 1)]})
+        return name
+
+    def submit(self, name="t.one", inputs=None, user="front", **more):
+        columns = {"type": name, "inputs": json.dumps(inputs or {}), **more}
+        return self.one(f"INSERT INTO hler.operation ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})"
+                        " RETURNING id", list(columns.values()), user)
+
+    def offer(self, most=100):
+        """Offers as dicts (their messages), with the pool."""
+        return [{**json.loads(message), "pool": pool} for pool, _, _, _, message in
+                self.rows("SELECT * FROM hler_core.offer_due('d', %s)", [most], "disp")]
+
+    def claim(self, offers, worker="w1", instance=INSTANCE):
+        rows = self.rows("SELECT * FROM hler_core.grant_claims(%s, %s, %s::uuid[], %s::uuid[], %s::uuid[], %s, %s)",
+                         [list(range(len(offers))), [worker] * len(offers), [instance] * len(offers),
+                          [SESSION] * len(offers), [o["task"] for o in offers], [o["attempt"] for o in offers],
+                          [o["token"] for o in offers]], "disp")
+        return [row[4] for row in rows]
+
+    def events(self, events):
+        """[(offer, kind, seq, data)] or with a worker as fifth; the verdicts."""
+        rows = self.rows(
+            "SELECT * FROM hler_core.record_state(%s, %s, %s::uuid[], %s, %s, %s::bigint[], %s::timestamptz[], %s)",
+            [[e[4] if len(e) > 4 else "w1" for e in events], [e[1] for e in events], [e[0]["task"] for e in events],
+             [e[0]["attempt"] for e in events], [e[0]["token"] for e in events], [e[2] for e in events],
+             ["2026-01-02T03:04:05Z"] * len(events),
+             [e[3] if isinstance(e[3], str) else json.dumps(e[3]) for e in events]], "disp")
+        return [row[1] for row in rows]
+
+    def output(self, offer, pieces, worker="w1"):
+        """[(seq, stream, text)]"""
+        n = len(pieces)
+        rows = self.rows(
+            "SELECT * FROM hler_core.record_output(%s, %s, %s::uuid[], %s, %s, %s, %s::timestamptz[], %s, %s,"
+            " %s::bytea[], %s::text[])",
+            [[worker] * n, ["output"] * n, [offer["task"]] * n, [offer["attempt"]] * n, [offer["token"]] * n,
+             [p[0] for p in pieces], ["2026-01-02T03:04:05Z"] * n, [p[1] for p in pieces], [p[2] for p in pieces],
+             [None] * n, [None] * n], "disp")
+        return [row[1] for row in rows]
+
+    def beat(self, held=(), worker="w1", instance=INSTANCE, **more):
+        body = {"session": SESSION, "number": 1, "instance": instance, "pool": "default", "slots": 4, "free": 4,
+                "held": [{"task": o["task"], "attempt": o["attempt"], "token": o["token"], "state": state}
+                         for o, state in held], **more}
+        rows = self.rows("SELECT kind, task, attempt, cause, grace_ms, number FROM hler_core.heartbeat(%s, %s, %s)",
+                         [[worker], [f"hler.control.{worker}.{SESSION}"], [json.dumps(body)]], "disp")
+        return rows
+
+    def silence(self, ms=120000):
+        """Ticks that pass so much time."""
+        self.rows("SELECT hler_core.tick(coalesce(last_tick_at, now()), 60000, %s) FROM hler.silence", [ms])
+        return self.one("SELECT hler_core.tick(last_tick_at + %s * interval '1 ms', 60000, %s) FROM hler.silence",
+                        [ms, ms])
+
+    def run(self, offer, state="succeeded", **end):
+        """Claim and go through the whole of an attempt."""
+        assert self.claim([offer]) == ["granted"]
+        return self.events([(offer, "started", 1, {}), (offer, "finished", 2, finished(state, **end))])
+
+    def operation(self, op):
+        return self.one("SELECT state FROM hler.operations WHERE id = %s", [op])
+
+    def states(self, op):
+        """(operation, [tasks])"""
+        return (self.operation(op), [r[0] for r in self.rows(
+            "SELECT state FROM hler.tasks WHERE operation = %s ORDER BY no", [op])])
+
+    def later(self, op):
+        """Bring forward what waits, as time would."""
+        self.rows("UPDATE hler.task SET ready_at = now() WHERE state = 'waiting' AND operation = %s", [op])
+        return self.rows("SELECT * FROM hler_core.clock_step()", user="disp")
+
+
+def finished(state="succeeded", results=0, cause=None, **more):
+    cause = cause or {"succeeded": "done", "failed": "exit", "cancelled": "cancelled", "timed_out": "deadline"}[state]
+    return {"state": state, "cause": cause, "message": f"it {state}", "exit_code": 0, "signal": None,
+            "retryable": False, "outputs": {}, "results": results, "output_bytes": 0, "dropped_bytes": 0,
+            "duration_ms": 1, "left_behind": 0, **more}
+
+
+SERVERS = []
+
+
+def shared_server():
+    """One server for all tests of this process."""
+    if not SERVERS:
+        SERVERS.append(SqlServer())
+    return SERVERS[0]
+
+
+def new_database():
+    server = shared_server()
+    return Plumbing(server, server.database())
+
+
+@pytest.fixture(name="db")
+def database_of_its_own():
+    database = new_database()
+    yield database
+    database.close()
