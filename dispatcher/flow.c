@@ -1,12 +1,9 @@
 /* What all flows share: thread, loop, end, and how they meet a database that is away. */
 #include "dispatcher/flow.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
-#include "common/clock.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
@@ -20,7 +17,6 @@
 #define CALL_TIMEOUT_MS 10000
 #define CONFIRM_TIMEOUT_MS 60000
 #define WINDOW_BYTES (4u * 1024u * 1024u)
-#define NS_PER_S INT64_C(1000000000)
 
 static void
 on_stop(void *ctx)
@@ -46,6 +42,7 @@ run(void *ctx)
     flow->self = flow->kind->open(flow);
     loop_run(flow->loop);
     flow->kind->close(flow->self);
+    loop_wake(flow->home, flow->ended, flow);
 }
 
 void
@@ -63,18 +60,10 @@ flow_stop(struct flow *flow)
     loop_wake(flow->loop, on_stop, flow);
 }
 
-int
-flow_join(struct flow *flow, int64_t deadline_ns)
+void
+flow_join(struct flow *flow)
 {
-    struct timespec until;
-    int err;
-
-    until.tv_sec = (time_t)(deadline_ns / NS_PER_S);
-    until.tv_nsec = (long)(deadline_ns % NS_PER_S);
-    err = pthread_clockjoin_np(flow->thread, NULL, CLOCK_MONOTONIC, &until);
-    if (err != 0)
-        return log_errno(err, "flow=%s: still busy at the end: %m", flow->kind->name);
-    return 0;
+    thread_join(flow->thread);
 }
 
 void

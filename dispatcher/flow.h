@@ -37,6 +37,9 @@ struct flow {
     const struct settings *settings;
     struct counters *counters;
     struct flow *nudges; /* whom this flow wakes; NULL = nobody */
+    struct loop *home;   /* main's: told when the flow has ended */
+    void (*ended)(void *flow);
+    void *program; /* main's */
     struct loop *loop;
     struct pg *pg;
     char *name; /* of its connection to the database */
@@ -47,16 +50,14 @@ struct flow {
     unsigned tries;      /* failures in a row: for the back-off */
 };
 
-/* Start the thread.  *flow has kind, settings, counters and nudges set; the rest is
- * filled here. */
+/* Start the thread.  *flow has the members up to program set; the rest is filled here. */
 void flow_start(struct flow *flow);
 
 void flow_stop(struct flow *flow); /* ask for the end; any thread */
 
-/* Wait for the end, at most until the monotonic deadline; -1 when it has not come. */
-int flow_join(struct flow *flow, int64_t deadline_ns) MUST_CHECK;
-
-/* After all flows were joined (they nudge each other until then). */
+/* Join the ended threads and free what the flows had; after all have ended, since they
+ * nudge each other until then. */
+void flow_join(struct flow *flow);
 void flow_free(struct flow *flow);
 
 /* Wake the flow that this one nudges.  Cheap, merged. */

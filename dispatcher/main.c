@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/clock.h"
 #include "common/config.h"
 #include "common/log.h"
 #include "common/loop.h"
@@ -17,7 +16,7 @@
 #include "dispatcher/output.h"
 #include "dispatcher/schema.h"
 
-#define END_WAIT_MS INT64_C(4500)
+#define END_WAIT_MS 4500
 #define SCHEMA_RETRY_MS 1000
 #define USAGE_EXIT 2
 #define ARENAS 2 /* of malloc: few threads, little memory */
@@ -29,10 +28,11 @@ struct program {
     struct counters counters;
     struct loop *loop;
     struct pg *pg; /* for the check at the start only */
-    struct loop_timer *timer;
+    struct loop_timer *start, *end;
     enum schema_state schema;
     struct flow flows[FLOWS];
-    size_t n_started;
+    size_t n_started, n_ended;
+    bool ending;
 };
 
 static const char usage[] =
@@ -54,6 +54,16 @@ struct options {
 };
 
 static void
+on_flow_ended(void *ctx)
+{
+    const struct flow *flow = ctx;
+    struct program *p = flow->program;
+
+    if (++p->n_ended == p->n_started)
+        loop_stop(p->loop);
+}
+
+static void
 start_flows(struct program *p)
 {
     static const struct flow_kind *const kinds[FLOWS] = {
@@ -70,6 +80,9 @@ start_flows(struct program *p)
         flow->settings = &p->settings;
         flow->counters = &p->counters;
         flow->nudges = i == INTAKE || i == CLOCK ? &p->flows[OUTBOX] : NULL;
+        flow->home = p->loop;
+        flow->ended = on_flow_ended;
+        flow->program = p;
         flow_start(flow);
         p->n_started++;
     }
@@ -77,12 +90,12 @@ start_flows(struct program *p)
 }
 
 static void
-on_timer(void *ctx)
+on_start(void *ctx)
 {
     struct program *p = ctx;
 
     if (schema_check(p->pg, &p->schema) != SCHEMA_FITS) {
-        loop_timer_set(p->timer, SCHEMA_RETRY_MS);
+        loop_timer_set(p->start, SCHEMA_RETRY_MS);
         return;
     }
     pg_free(p->pg);
@@ -90,26 +103,40 @@ on_timer(void *ctx)
     start_flows(p);
 }
 
+/* Nothing is lost when a flow does not end in time: what is not acked comes again. */
+static void
+on_too_late(void *ctx)
+{
+    const struct program *p = ctx;
+
+    log_warn("flows=%zu: still busy, ending without them", p->n_started - p->n_ended);
+    _exit(EXIT_SUCCESS);
+}
+
 static void
 on_end(void *ctx)
 {
     struct program *p = ctx;
 
+    if (p->ending)
+        return;
+    p->ending = true;
     log_info("id=%s: ending", p->settings.id);
-    loop_stop(p->loop);
-}
-
-/* Nothing is lost when a flow does not end in time: what is not acked comes again. */
-static void
-end_flows(struct program *p)
-{
-    int64_t deadline = clock_mono_ns() + END_WAIT_MS * CLOCK_MS_NS;
-
+    loop_timer_stop(p->start);
+    if (p->n_started == 0) {
+        loop_stop(p->loop);
+        return;
+    }
+    loop_timer_set(p->end, END_WAIT_MS);
     for (size_t i = 0; i < p->n_started; i++)
         flow_stop(&p->flows[i]);
+}
+
+static void
+free_flows(struct program *p)
+{
     for (size_t i = 0; i < p->n_started; i++)
-        if (flow_join(&p->flows[i], deadline) == -1)
-            _exit(EXIT_SUCCESS);
+        flow_join(&p->flows[i]);
     for (size_t i = 0; i < p->n_started; i++)
         flow_free(&p->flows[i]);
 }
@@ -122,12 +149,14 @@ run(struct program *p)
     loop_signal(p->loop, SIGTERM, on_end, p);
     loop_signal(p->loop, SIGINT, on_end, p);
     p->pg = pg_new(p->settings.dsn, "hler-dispatcher start", (int)p->settings.pg_timeout_ms);
-    p->timer = loop_timer_new(p->loop, on_timer, p);
-    loop_timer_set(p->timer, 0);
+    p->start = loop_timer_new(p->loop, on_start, p);
+    p->end = loop_timer_new(p->loop, on_too_late, p);
+    loop_timer_set(p->start, 0);
     loop_run(p->loop);
-    end_flows(p);
+    free_flows(p);
     pg_free(p->pg);
-    loop_timer_free(p->timer);
+    loop_timer_free(p->start);
+    loop_timer_free(p->end);
     loop_free(p->loop);
 }
 
