@@ -1,0 +1,117 @@
+/* The dispatcher's settings: the example holds every key with its default, and all
+ * faults are told at once. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "dispatcher/settings.h"
+
+#define EXAMPLE "deploy/examples/dispatcher.conf"
+
+static char *
+printed(const struct settings *settings)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    settings_print(out, settings);
+    fclose(out);
+    return text;
+}
+
+static void
+test_example_is_the_default(void **state)
+{
+    struct settings defaults, example;
+    char *expected, *got;
+
+    (void)state;
+    assert_int_equal(settings_load(NULL, &defaults), 0);
+    assert_int_equal(settings_load(EXAMPLE, &example), 0);
+    expected = printed(&defaults);
+    got = printed(&example);
+    assert_string_equal(got, expected);
+    assert_string_equal(example.dsn, defaults.dsn); /* printed as *** */
+    free(expected);
+    free(got);
+    settings_free(&defaults);
+    settings_free(&example);
+}
+
+/* Each key of the print, "name = ", also stands in the example. */
+static void
+test_example_is_complete(void **state)
+{
+    char example[8192] = "", *all, *line, *rest;
+    FILE *file = fopen(EXAMPLE, "r");
+    struct settings defaults;
+    size_t n = 0;
+
+    (void)state;
+    assert_non_null(file);
+    assert_true(fread(example, 1, sizeof example - 1, file) > 0);
+    fclose(file);
+    assert_int_equal(settings_load(NULL, &defaults), 0);
+    rest = all = printed(&defaults);
+    while ((line = strsep(&rest, "\n")) != NULL) {
+        char key[64];
+
+        if (sscanf(line, " %32[a-z_] = ", key) != 1 || strstr(line, " = ") == NULL)
+            continue;
+        strcat(key, " = ");
+        assert_non_null(strstr(example, key));
+        n++;
+    }
+    assert_true(n >= 17);
+    free(all);
+    settings_free(&defaults);
+}
+
+static int
+faults_of(const char *text)
+{
+    char path[] = "/tmp/hler-settings-XXXXXX";
+    int fd = mkstemp(path), faults;
+    struct settings settings;
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    faults = settings_load(path, &settings);
+    settings_free(&settings);
+    unlink(path);
+    return faults;
+}
+
+static void
+test_faults(void **state)
+{
+    (void)state;
+    assert_int_equal(faults_of("dispatcher: { id = \"d-2\"; };"), 0);
+    assert_int_equal(faults_of("dispatcher: { id = \"D 2\"; };"), 1);
+    assert_int_equal(faults_of("log: { level = \"loud\"; };"), 1);
+    assert_int_equal(faults_of("broker: { cert_file = \"/x\"; };"), 1);
+    assert_int_equal(faults_of("leases: { lost_after_ms = 499; tick_ms = 49; };"), 2);
+    assert_int_equal(faults_of("leases: { lost_after_ms = \"500\"; };"), 1);
+    assert_int_equal(faults_of("dispatcher: { id = \"X\"; no = 1; }; log: { level = \"y\"; };"), 3);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_example_is_the_default),
+        cmocka_unit_test(test_example_is_complete),
+        cmocka_unit_test(test_faults),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
