@@ -124,7 +124,7 @@ take_setting(struct loading *l, const char *path, const config_setting_t *settin
     const struct config_key *key = find_key(l, path);
     int line = (int)config_setting_source_line(setting);
     CLEANUP(mem_cleanup) char *dir = directory_of(l->file);
-    struct config_fault fault;
+    struct config_fault fault = {0};
 
     if (key == NULL) {
         report(l, line, path, "unknown setting");
@@ -219,7 +219,7 @@ config_load(const char *file, const struct config_key *table, size_t n, void *ta
     if (file != NULL && read_settings(&l) == -1)
         return l.faults; /* do not complain about each key too */
     for (size_t i = 0; i < n; i++) {
-        struct config_fault fault;
+        struct config_fault fault = {0};
 
         if (!seen[i] && (config_value_fallback(&table[i], target, &fault) == -1 ||
                          config_value_check(&table[i], target, &fault) == -1))

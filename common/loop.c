@@ -202,9 +202,11 @@ signal_arrived(void *ctx, uint32_t events)
 void
 loop_signal(struct loop *loop, int signo, loop_fn *fn, void *ctx)
 {
-    if (signo < 1 || signo >= SIGNALS)
+    struct call *call = signo >= 1 && signo < SIGNALS ? &loop->on_signal[signo] : NULL;
+
+    if (call == NULL)
         log_panic("loop: signal %d", signo);
-    loop->on_signal[signo] = (struct call){.fn = fn, .ctx = ctx};
+    *call = (struct call){.fn = fn, .ctx = ctx};
     sigaddset(&loop->signals, signo);
     loop->signal_fd = signalfd(loop->signal_fd, &loop->signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (loop->signal_fd == -1)

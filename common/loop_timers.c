@@ -79,7 +79,7 @@ loop_timer_set(struct loop_timer *timer, int64_t delay_ms)
     loop_timer_stop(timer);
     if (timers->count == timers->cap) {
         timers->cap = timers->cap > 0 ? timers->cap * 2 : FIRST_CAP;
-        timers->heap = mem_resize(timers->heap, timers->cap * sizeof *timers->heap);
+        timers->heap = mem_resize(timers->heap, timers->cap * sizeof(struct loop_timer *));
     }
     timer->deadline_ns = clock_mono_ns() + (delay_ms > 0 ? delay_ms : 0) * CLOCK_MS_NS;
     timer->order = timers->next_order++;
