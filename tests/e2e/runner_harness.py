@@ -9,6 +9,8 @@ import subprocess
 import time
 import zlib
 
+import pytest
+
 BUILD = pathlib.Path(os.environ.get("HLER_BUILD", "build")).resolve()
 RUNNER = BUILD / "bin" / "hler-runner"
 EMIT = BUILD / "bin" / "hler-emit"
@@ -175,3 +177,17 @@ def descendants_marked(mark):
         except OSError:
             continue
     return found
+
+
+@pytest.fixture
+def spool(tmp_path):
+    path = tmp_path / "spool"
+    path.mkdir(mode=0o700)
+    return path
+
+
+@pytest.fixture
+def spawner(spool):
+    s = Spawner(spool)
+    yield s
+    assert s.close() == 0

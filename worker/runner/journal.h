@@ -21,8 +21,8 @@
 
 #define JOURNAL_FILE "journal"
 #define JOURNAL_MAGIC "HLERJN1\n"
-#define JOURNAL_PAYLOAD_MAX (80u * 1024u) /* a 64 KiB value and its line */
-#define JOURNAL_OUTPUT_MAX (64u * 1024u)
+#define JOURNAL_PAYLOAD_MAX 81920u /* 80 KiB: a 64 KiB value and its line */
+#define JOURNAL_OUTPUT_MAX 65536u
 
 enum journal_kind {
     JOURNAL_START = 1, /* payload: decimal pid of the program ("0" if it never started) */

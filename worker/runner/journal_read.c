@@ -13,7 +13,7 @@
 #include "common/mem.h"
 #include "worker/runner/journal_crc.h"
 
-#define READ_AHEAD (16u * 1024u)
+#define READ_AHEAD 16384u
 #define MAGIC_LEN (sizeof JOURNAL_MAGIC - 1)
 
 struct journal_reader {

@@ -10,7 +10,7 @@
 /* What the bridge asks the spawner to run: one SEQPACKET datagram, a fixed head and NUL-terminated
  * strings.  No JSON, so that the one program that forks parses almost nothing. */
 
-#define REQUEST_MAX (200u * 1024u)
+#define REQUEST_MAX 204800u /* 200 KiB */
 
 struct request {
     const char *dir;     /* name of the attempt's directory below the spool */

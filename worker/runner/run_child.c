@@ -97,7 +97,7 @@ child_main(const struct request *q, const struct pipes *p, pid_t runner, int oom
         _exit(CHILD_EXIT);
     if (arrange_descriptors(p) == -1)
         fail(p->exec[1], CHILD_SETUP);
-    run_proc_oom_score(oom_score);
+    (void)run_proc_oom_score(oom_score);
     (void)umask(CHILD_UMASK);
     if (setrlimit(RLIMIT_CORE, &no_core) == -1)
         fail(FAILURE_FD, CHILD_SETUP);

@@ -12,8 +12,8 @@
 
 #define RUN_EMIT_CONNECTIONS 8
 #define RUN_EMIT_LINE_MAX 256
-#define RUN_EMIT_VALUE_MAX (64u * 1024u)
-#define RUN_EMIT_SKIP_MAX (16u * 1024u * 1024u) /* refused values are read over up to this */
+#define RUN_EMIT_VALUE_MAX 65536u
+#define RUN_EMIT_SKIP_MAX 16777216u /* refused values are read over up to this */
 #define RUN_EMIT_FIELD_MAX 63
 
 struct runner;

@@ -13,7 +13,7 @@
 #include "common/file.h"
 #include "common/log.h"
 
-#define OUTPUTS_MAX (64u * 1024u)
+#define OUTPUTS_MAX 65536u
 #define RETRY_MS 1000
 #define US_NS 1000
 #define EXIT_TRY_LATER 75   /* EX_TEMPFAIL */

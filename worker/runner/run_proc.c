@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/file.h"
+
 #define OOM_FILE "/proc/self/oom_score_adj"
 
 int
@@ -22,17 +24,12 @@ run_proc_read_oom_score(void)
     return n > 0 ? (int)strtol(text, NULL, 10) : 0;
 }
 
-void
+int
 run_proc_oom_score(int score)
 {
+    CLEANUP(file_cleanup_close) int fd = open(OOM_FILE, O_WRONLY | O_CLOEXEC);
     char text[16];
     int n = snprintf(text, sizeof text, "%d", score);
-    int fd = open(OOM_FILE, O_WRONLY | O_CLOEXEC);
 
-    if (fd == -1)
-        return;
-    /* A refusal is legal here, see the header. */
-    if (write(fd, text, (size_t)n) == -1)
-        n = 0;
-    (void)close(fd);
+    return fd == -1 ? -1 : file_write_all(fd, text, (size_t)n);
 }

@@ -6,8 +6,8 @@
 /* oom_score_adj, 0 when it cannot be read. */
 int run_proc_read_oom_score(void);
 
-/* Set it as far as allowed: lowering it takes a privilege that most have not, and an attempt
- * runs as well without. */
-void run_proc_oom_score(int score);
+/* Set it.  -1 with errno: lowering it takes a privilege that most have not, and an attempt runs
+ * as well without, so a caller may go on. */
+int run_proc_oom_score(int score);
 
 #endif

@@ -86,7 +86,7 @@ set_up(struct runner *r, const struct runner_start *start)
 {
     (void)setsid(); /* never a group leader: the spawner has just forked it */
     (void)umask(RUNNER_UMASK);
-    run_proc_oom_score(OOM_SCORE);
+    (void)run_proc_oom_score(OOM_SCORE);
     r->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (r->epoll == -1 || fchdir(start->dir_fd) == -1 || close(start->dir_fd) == -1 ||
         prctl(PR_SET_NAME, RUNNER_NAME) == -1 || prctl(PR_SET_CHILD_SUBREAPER, 1) == -1 ||

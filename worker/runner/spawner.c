@@ -27,7 +27,7 @@
 #define SPAWNER_UMASK 077
 #define LOCK_WAIT_MS 10000
 #define LOCK_POLL_MS 50
-#define RESERVE_BYTES (8u * 1024u)
+#define RESERVE_BYTES 8192u
 #define FILE_MODE 0600
 
 struct spawner_state {

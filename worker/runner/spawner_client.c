@@ -64,7 +64,7 @@ spawner_start(const char *program, const char *spool)
     CLEANUP(file_cleanup_close) int theirs = -1;
     const int size = SEND_BUFFER;
     struct spawner *s;
-    pid_t pid;
+    pid_t pid = -1;
     int pair[2];
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
