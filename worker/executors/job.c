@@ -115,6 +115,7 @@ append_line(const struct job *job, struct json_object *line)
 }
 
 /* One line of valid UTF-8, cut at a character: tools put anything into their messages. */
+PRINTF_LIKE(2, 0)
 static void
 format_line(struct buf *out, const char *fmt, va_list args)
 {
