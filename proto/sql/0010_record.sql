@@ -96,11 +96,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
              WHEN a.state = 'void' THEN 'stale'
              ELSE 'recorded' END,
         a.offered_on, a.offered_at, t.operation)::hler_core.fact ORDER BY n)
-      FROM (SELECT r.*, r.kind = 'output' AND r.seq >= 1 OR hler_core.is_recordable(r.kind, r.seq, r.data) AS fits, hler_core.kind_seq(r.kind, r.seq) AS place,
-                   row_number() OVER (PARTITION BY r.username, r.task, r.attempt, r.token,
-                                                   hler_core.kind_seq(r.kind, r.seq) ORDER BY r.n) AS copy
-              FROM unnest(users, kinds, tasks, attempts, tokens, seqs, at, data) WITH ORDINALITY
-                   AS r (username, kind, task, attempt, token, seq, worker_at, data, n)) AS e
+      -- an unreadable event is no copy of a readable one
+      FROM (SELECT c.*, row_number() OVER (PARTITION BY c.username, c.task, c.attempt, c.token, c.place, c.fits
+                                           ORDER BY c.n) AS copy
+              FROM (SELECT r.*, hler_core.kind_seq(r.kind, r.seq) AS place,
+                           r.kind = 'output' AND r.seq >= 1 OR hler_core.is_recordable(r.kind, r.seq, r.data) AS fits
+                      FROM unnest(users, kinds, tasks, attempts, tokens, seqs, at, data) WITH ORDINALITY
+                           AS r (username, kind, task, attempt, token, seq, worker_at, data, n)) AS c) AS e
       LEFT JOIN hler.attempt AS a ON a.task = e.task AND a.attempt = e.attempt
       LEFT JOIN hler.task AS t ON t.id = a.task
 $$;

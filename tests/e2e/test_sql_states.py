@@ -245,7 +245,7 @@ def test_verdicts_are_written_only_for_listeners(db):
             "aegir.hler.operation.succeeded.v1"} <= set(kinds)
     last = [r for r in taken if ".operation.succeeded." in r[1]][0]
     assert last[1] == f"dispatcher.operation.succeeded.front.{op}.-"
-    assert json.loads(last[2])["data"] == {"state": "succeeded", "cause": "done", "message": "it succeeded",
+    assert json.loads(last[2])["data"] == {"state": "succeeded", "cause": "done", "message": None,
                                            "type": "t.one", "target": None}
     assert db.rows("SELECT * FROM hler_core.verdicts_take('d2', 100)", user="disp") == []
     db.rows("SELECT hler_core.verdicts_done(%s::uuid[])", [[r[0] for r in taken]], "disp")
