@@ -131,12 +131,10 @@ loop_timers_next(const struct loop_timers *timers, int64_t *deadline_ns)
 void
 loop_timers_run(struct loop_timers *timers, int64_t now_ns)
 {
-    uint64_t end = timers->next_order; /* what is set from here on is not for this round */
-
     while (timers->count > 0) {
         struct loop_timer *timer = timers->heap[0];
 
-        if (timer->deadline_ns > now_ns || timer->order >= end)
+        if (timer->deadline_ns > now_ns) /* so too what a handler sets from here on */
             break;
         loop_timer_stop(timer);
         timer->fn(timer->ctx); /* may free it */
