@@ -13,6 +13,11 @@ static const struct column columns[] = {
     {"TOOK", "took", true},
 };
 
+#define FILTER                                                                                     \
+    " WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR type = $2)"                  \
+    " AND ($3::text IS NULL OR requester = $3) ORDER BY o.created_at DESC, id DESC LIMIT "         \
+    "$4::bigint"
+
 static int
 run(struct cli *cli, const struct args *args)
 {
@@ -26,17 +31,16 @@ run(struct cli *cli, const struct args *args)
                                 cli_param(args_text(args, "type")),
                                 cli_param(args_text(args, "requester")), cli_param(limit)};
     struct report report = {
-        .sql = "SELECT id, type, version, state, cause, message, requester, actor, target, labels,"
+        .sql = "SELECT id, type, state, cause, requester,"
                " to_char(created_at, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS created_at,"
                " date_trunc('second', coalesce(finished_at, now()) - started_at)::text AS took"
-               " FROM hler.operations WHERE ($1::text IS NULL OR state::text = $1)"
-               " AND ($2::text IS NULL OR type = $2) AND ($3::text IS NULL OR requester = $3)"
-               " ORDER BY created_at DESC, id DESC LIMIT $4::bigint",
+               " FROM hler.operations o" FILTER,
+        .json_sql = "SELECT * FROM hler.operations o" FILTER,
         .params = params,
         .n_params = ARRAY_LEN(params),
         .columns = columns,
         .n_columns = ARRAY_LEN(columns),
-        .nothing = "no operations; `hler submit` makes one",
+        .nothing = "no operations to show",
     };
     return table_report(cli, &report);
 }

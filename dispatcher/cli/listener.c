@@ -190,6 +190,8 @@ run_list(struct cli *cli, const struct args *args)
                " '" LISTENER_QUEUE_PREFIX "' || name AS queue,"
                " to_char(created_at, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS created"
                " FROM hler_core.listeners ORDER BY name",
+        .json_sql = "SELECT name, requester, '" LISTENER_QUEUE_PREFIX "' || name AS queue,"
+                    " created_at FROM hler_core.listeners ORDER BY name",
         .columns = columns,
         .n_columns = ARRAY_LEN(columns),
         .nothing = "no listeners; `hler listener add NAME` makes one",

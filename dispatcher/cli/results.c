@@ -3,16 +3,17 @@
 #include "dispatcher/cli/commands.h"
 #include "dispatcher/cli/table.h"
 
-#define SHOWN(history)                                                                             \
-    "SELECT entity, field, " history                                                               \
-    "CASE WHEN secret AND NOT $2::boolean THEN NULL ELSE value END AS value, secret,"              \
-    " CASE WHEN secret AND NOT $2::boolean THEN '***' ELSE value::text END AS shown,"              \
-    " operation, to_char(recorded_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS recorded_at "
-
-static const char latest[] = SHOWN("") "FROM hler.results WHERE entity = $1::uuid ORDER BY field";
-static const char history[] = SHOWN("mode, stale, ") "FROM hler.result_history"
-                                                     " WHERE entity = $1::uuid"
-                                                     " ORDER BY recorded_at, seq";
+/* A secret is shown only when $2 says so. */
+#define SELECT_PLAIN                                                                               \
+    "SELECT entity, field, CASE WHEN secret AND NOT $2::boolean THEN NULL ELSE value END AS "      \
+    "value,"                                                                                       \
+    " secret, operation, recorded_at"
+#define SELECT_SHOWN                                                                               \
+    "SELECT field, CASE WHEN secret AND NOT $2::boolean THEN '***' ELSE value::text END AS shown," \
+    " operation, to_char(recorded_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS recorded_at"
+#define LATEST " FROM hler.results WHERE entity = $1::uuid ORDER BY field"
+#define HISTORY                                                                                    \
+    ", mode, stale FROM hler.result_history h WHERE entity = $1::uuid ORDER BY h.recorded_at, seq"
 
 static const struct column columns[] = {
     {"FIELD", "field", false},
@@ -45,7 +46,8 @@ run(struct cli *cli, const struct args *args)
     struct pg_param params[] = {cli_param(args->words[0]),
                                 cli_param(args_flag(args, "reveal") ? "true" : "false")};
     struct report report = {
-        .sql = all ? history : latest,
+        .sql = all ? SELECT_SHOWN HISTORY : SELECT_SHOWN LATEST,
+        .json_sql = all ? SELECT_PLAIN HISTORY : SELECT_PLAIN LATEST,
         .params = params,
         .n_params = ARRAY_LEN(params),
         .columns = all ? history_columns : columns,

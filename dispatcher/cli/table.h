@@ -22,6 +22,7 @@ void table_print(FILE *out, const struct pg_result *rows, const struct column *c
  * nothing = what to say on stderr instead of an empty table.  Returns an exit code. */
 struct report {
     const char *sql;
+    const char *json_sql; /* for --json; NULL = the same */
     const struct pg_param *params;
     size_t n_params;
     const struct column *columns;

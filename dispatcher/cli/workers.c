@@ -23,6 +23,7 @@ run_workers(struct cli *cli, const struct args *args)
                " round(oldest_unsent_ms / 1000.0, 1) || ' s' AS unsent,"
                " (SELECT string_agg(k, ' ' ORDER BY k) FROM jsonb_object_keys(executors::jsonb) k)"
                " AS kinds FROM hler.workers w ORDER BY pool, id",
+        .json_sql = "SELECT * FROM hler.workers ORDER BY pool, id",
         .columns = worker_columns,
         .n_columns = ARRAY_LEN(worker_columns),
         .nothing = "no worker was ever seen; start hler-worker",
