@@ -25,6 +25,7 @@
 
 #define UUID "018f3b1e-0000-7000-8000-000000000001"
 #define WAIT_MS 15000
+#define POLL_MS 5
 
 static void
 assert_cut(const char *text, size_t expected)
@@ -239,6 +240,22 @@ await_answer(struct spawner *spawner, struct request_answer *answer)
     assert_int_equal(spawner_receive(spawner, answer), 0);
 }
 
+/* Until the runner has let go of its journal. */
+static void
+await_end(const struct spool *s, const char *dir)
+{
+    CLEANUP(file_cleanup_close) int fd = -1;
+    char path[128];
+
+    (void)snprintf(path, sizeof path, "%s/%s/" JOURNAL_FILE, s->path, dir);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_int_not_equal(fd, -1);
+    for (int waited = 0; journal_is_held(fd); waited += POLL_MS) {
+        assert_true(waited < WAIT_MS);
+        (void)poll(NULL, 0, POLL_MS);
+    }
+}
+
 static void
 client_starts_a_runner(void **state)
 {
@@ -257,6 +274,7 @@ client_starts_a_runner(void **state)
     assert_int_equal(spawner_send(s->spawner, &r), 0);
     await_answer(s->spawner, &answer);
     assert_int_equal(answer.error, EEXIST);
+    await_end(s, "first");
 }
 
 static void
