@@ -69,7 +69,8 @@ def test_terraform_inputs_are_data(root, attempt):
 def test_terraform_output_that_cannot_be_sent(root, attempt):
     run = attempt('terraform', module(root, 'output "big" { value = 99007199254740993 }')).run()
     assert run.code == 1 and 'applied, but an output is not JSON' in run.message
-    run = attempt('terraform', module(root, 'output "big" { value = [for i in range(1000) : "%s"] }' % ('x' * 70))).run()
+    long = 'output "big" { value = [for i in range(1000) : "%s"] }' % ('x' * 70)
+    run = attempt('terraform', module(root, long)).run()
     assert run.code == 1 and 'applied, but output big: value is too long' in run.message
 
 
@@ -180,3 +181,27 @@ def test_terraform_module_is_refused(root, attempt):
     (root / 'net/more.tf').touch()
     (root / 'net/more.tf').chmod(0o666)
     refused(attempt('terraform', {'dir': 'net'}).run(), 'can be changed by others')
+
+
+FAKE = '''#!/bin/sh
+case $2 in init) exit 0;; esac
+trap 'echo int >>%(dir)s/signals' INT
+touch %(dir)s/started
+while [ ! -e %(dir)s/release ]; do sleep 0.1; done
+exit 1
+'''
+
+
+def test_terraform_gets_one_interrupt_only(root, attempt):
+    (root / 'bin').mkdir()
+    (root / 'bin/terraform').write_text(FAKE % {'dir': root})
+    (root / 'bin/terraform').chmod(0o755)
+    run = attempt('terraform', module(root, ''), env={'PATH': '%s/bin:/usr/bin:/bin' % root}).start()
+    run.wait_for((root / 'started').exists, 'apply')
+    run.process.send_signal(signal.SIGINT)
+    run.wait_for((root / 'signals').exists, 'signal')
+    run.process.send_signal(signal.SIGINT)
+    run.process.send_signal(signal.SIGTERM)
+    (root / 'release').touch()
+    run.finish(30)
+    assert run.code == 1 and (root / 'signals').read_text() == 'int\n'

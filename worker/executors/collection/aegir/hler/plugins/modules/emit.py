@@ -34,7 +34,8 @@ options:
     default: set
   secret:
     description:
-      - Mark the value as secret, and keep this task's result out of the log. C(no_log) on the task does the same.
+      - Mark the value as secret, and keep this task's result out of the log.
+      - C(no_log) on the task does the same.
     type: bool
     default: false
 notes:
