@@ -8,8 +8,6 @@
  *   transaction a batch, then acks.
  *
  * floor DSN PORT USER PASSWORD VHOST OPERATIONS WORKERS INFLIGHT: prints one JSON object. */
-#include <amqp.h>
-#include <amqp_tcp_socket.h>
 #include <errno.h>
 #include <libpq-fe.h>
 #include <spawn.h>
@@ -23,10 +21,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "floor_broker.h"
+
 extern char **environ;
 
 enum {
-    TASK_BYTES = 700,
     EVENT_BYTES = 300,
     CLAIM_BATCH = 512,
     RECORD_BATCH = 1000,
@@ -42,8 +41,9 @@ struct shared {
 };
 
 static struct shared *shared;
-static const char *dsn, *user, *password, *vhost;
-static int port, total, inflight;
+static const char *dsn;
+static struct server server;
+static int total, inflight;
 
 static double
 now(void)
@@ -52,13 +52,6 @@ now(void)
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static _Noreturn void
-die(const char *what)
-{
-    fprintf(stderr, "floor: %s: %s\n", what, strerror(errno));
-    exit(1);
 }
 
 static PGresult *
@@ -79,119 +72,6 @@ database(void)
     return c;
 }
 
-/* A connection with one channel in confirm mode, and its confirm counter. */
-struct link {
-    amqp_connection_state_t conn;
-    uint64_t published; /* delivery tag of the last publish */
-    uint64_t confirmed; /* all up to here */
-    uint8_t *early;     /* confirmed ahead of the lowest open one */
-};
-
-static void
-must(amqp_rpc_reply_t r, const char *what)
-{
-    if (r.reply_type != AMQP_RESPONSE_NORMAL)
-        die(what);
-}
-
-static struct link
-broker(size_t publishes)
-{
-    struct link l = {.conn = amqp_new_connection(), .early = calloc(publishes + 2, 1)};
-    amqp_socket_t *s = amqp_tcp_socket_new(l.conn);
-
-    if (l.early == NULL || amqp_socket_open(s, "127.0.0.1", port) != 0)
-        die("broker");
-    must(amqp_login(l.conn, vhost, 0, AMQP_DEFAULT_FRAME_SIZE, 0, AMQP_SASL_METHOD_PLAIN, user,
-                    password),
-         "login");
-    amqp_channel_open(l.conn, 1);
-    must(amqp_get_rpc_reply(l.conn), "channel");
-    amqp_confirm_select(l.conn, 1);
-    must(amqp_get_rpc_reply(l.conn), "confirm.select");
-    return l;
-}
-
-static void
-queue_declare(struct link *l, const char *name)
-{
-    amqp_table_entry_t type = {
-        .key = amqp_cstring_bytes("x-queue-type"),
-        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes("quorum")}};
-    amqp_table_t arguments = {.num_entries = 1, .entries = &type};
-
-    amqp_queue_declare(l->conn, 1, amqp_cstring_bytes(name), 0, 1, 0, 0, arguments);
-    must(amqp_get_rpc_reply(l->conn), "queue.declare");
-}
-
-static void
-consume(struct link *l, const char *name, int prefetch)
-{
-    amqp_basic_qos(l->conn, 1, 0, (uint16_t)prefetch, 0);
-    amqp_basic_consume(l->conn, 1, amqp_cstring_bytes(name), amqp_empty_bytes, 0, 0, 0,
-                       amqp_empty_table);
-    must(amqp_get_rpc_reply(l->conn), "basic.consume");
-}
-
-static void
-publish(struct link *l, const char *name, const char *body, size_t len)
-{
-    amqp_basic_properties_t p = {._flags = AMQP_BASIC_DELIVERY_MODE_FLAG, .delivery_mode = 2};
-    amqp_bytes_t bytes = {.len = len, .bytes = memcpy((char[TASK_BYTES]){0}, body, len)};
-
-    if (amqp_basic_publish(l->conn, 1, amqp_empty_bytes, amqp_cstring_bytes(name), 1, 0, &p,
-                           bytes) != 0)
-        die("publish");
-    l->published++;
-}
-
-/* Take in confirms; with wait, until every publish is confirmed. */
-static void
-confirms(struct link *l, bool wait)
-{
-    struct timeval zero = {0, 0};
-    amqp_frame_t f;
-
-    while (l->confirmed < l->published) {
-        int r = amqp_simple_wait_frame_noblock(l->conn, &f, wait ? NULL : &zero);
-
-        if (r == AMQP_STATUS_TIMEOUT)
-            break;
-        if (r != AMQP_STATUS_OK || f.frame_type != AMQP_FRAME_METHOD ||
-            f.payload.method.id != AMQP_BASIC_ACK_METHOD)
-            die("confirm");
-        amqp_basic_ack_t *a = f.payload.method.decoded;
-        if (a->multiple)
-            memset(l->early + l->confirmed + 1, 1, a->delivery_tag - l->confirmed);
-        l->early[a->delivery_tag] = 1;
-        while (l->early[l->confirmed + 1])
-            l->confirmed++;
-        amqp_maybe_release_buffers(l->conn);
-    }
-}
-
-/* One message into body (size bytes); 0 when none came in time. */
-static uint64_t
-receive(struct link *l, char *body, size_t size, struct timeval *timeout)
-{
-    amqp_envelope_t e;
-    amqp_rpc_reply_t r = amqp_consume_message(l->conn, &e, timeout, 0);
-    uint64_t tag;
-
-    if (r.reply_type != AMQP_RESPONSE_NORMAL) {
-        if (r.library_error != AMQP_STATUS_TIMEOUT)
-            die("consume");
-        return 0;
-    }
-    if (e.message.body.len > size)
-        die("message size");
-    memcpy(body, e.message.body.bytes, e.message.body.len);
-    tag = e.delivery_tag;
-    amqp_destroy_envelope(&e);
-    amqp_maybe_release_buffers(l->conn);
-    return tag;
-}
-
 static void
 wait_for_go(void)
 {
@@ -208,7 +88,7 @@ dispatcher(void)
         "FOR NO KEY UPDATE SKIP LOCKED) UPDATE ops SET state = 1, claimed_at = clock_timestamp() "
         "FROM c WHERE ops.id = c.id RETURNING ops.id, payload";
     PGconn *c = database();
-    struct link l = broker((size_t)total);
+    struct link l = link_open(&server, (size_t)total);
     char body[TASK_BYTES];
 
     PQclear(query(c, PQprepare(c, "claim", claim, 0, NULL)));
@@ -222,10 +102,10 @@ dispatcher(void)
             memset(body, 'x', sizeof body);
             snprintf(body, sizeof body, "%010ld %s", atol(PQgetvalue(r, i, 0)),
                      PQgetvalue(r, i, 1));
-            publish(&l, "tasks", body, sizeof body);
+            link_publish(&l, "tasks", body, sizeof body);
         }
         PQclear(r);
-        confirms(&l, true);
+        link_confirms(&l, true);
         PQclear(query(c, PQexec(c, "COMMIT")));
         done += n;
     }
@@ -242,7 +122,7 @@ tell(struct link *l, const char *id, int kind)
     memcpy(body, id, ID_DIGITS);
     body[ID_DIGITS] = ' ';
     body[ID_DIGITS + 1] = (char)('0' + kind);
-    publish(l, "status", body, sizeof body);
+    link_publish(l, "status", body, sizeof body);
 }
 
 /* Start up to inflight programs for what is queued; returns how many, *tag = the last delivery. */
@@ -255,7 +135,7 @@ start_some(struct link *in, struct link *out, char (*ids)[ID_DIGITS], pid_t *pid
     int n = 0;
 
     while (n < inflight) {
-        uint64_t t = receive(in, body, sizeof body, n == 0 ? &pause : &zero);
+        uint64_t t = link_receive(in, body, sizeof body, n == 0 ? &pause : &zero);
 
         if (t == 0)
             break;
@@ -272,7 +152,7 @@ start_some(struct link *in, struct link *out, char (*ids)[ID_DIGITS], pid_t *pid
 static void
 worker(void)
 {
-    struct link in = broker(1), out = broker(2 * (size_t)total);
+    struct link in = link_open(&server, 1), out = link_open(&server, 2 * (size_t)total);
     char(*ids)[ID_DIGITS] = calloc((size_t)inflight, sizeof *ids);
     pid_t *pids = calloc((size_t)inflight, sizeof *pids);
     uint64_t tag = 0;
@@ -280,7 +160,7 @@ worker(void)
 
     if (ids == NULL || pids == NULL)
         die("memory");
-    consume(&in, "tasks", inflight * 4 < 256 ? 256 : inflight * 4);
+    link_consume(&in, "tasks", inflight * 4 < 256 ? 256 : inflight * 4);
     wait_for_go();
     while (!shared->stop) {
         int n = start_some(&in, &out, ids, pids, &tag);
@@ -292,8 +172,8 @@ worker(void)
         }
         if (n == 0)
             continue;
-        confirms(&out, true);
-        amqp_basic_ack(in.conn, 1, tag, 1);
+        link_confirms(&out, true);
+        link_ack(&in, tag);
     }
     _exit(0);
 }
@@ -336,7 +216,7 @@ static void
 recorder(void)
 {
     PGconn *c = database();
-    struct link l = broker(1);
+    struct link l = link_open(&server, 1);
     struct batch b = {.ids = malloc(RECORD_BATCH * (ID_DIGITS + 2)),
                       .kinds = malloc(RECORD_BATCH * 3),
                       .bodies = malloc(RECORD_BATCH * (EVENT_BYTES + 4))};
@@ -353,7 +233,7 @@ recorder(void)
                                "unnest($1::bigint[], $2::smallint[]) AS t(o, k) GROUP BY o) m "
                                "WHERE ops.id = m.o AND ops.state < 1 + m.k",
                                2, NULL)));
-    consume(&l, "status", PREFETCH);
+    link_consume(&l, "status", PREFETCH);
     wait_for_go();
     for (int done = 0; done < total; done += b.done) {
         struct timeval zero = {0, 0};
@@ -362,12 +242,12 @@ recorder(void)
         b.n = b.done = 0;
         b.ids_len = b.kinds_len = b.bodies_len = 0;
         while (b.n < RECORD_BATCH &&
-               (t = receive(&l, body, sizeof body, b.n ? &zero : NULL)) != 0) {
+               (t = link_receive(&l, body, sizeof body, b.n ? &zero : NULL)) != 0) {
             tag = t;
             batch_add(&b, body);
         }
         record(c, &b);
-        amqp_basic_ack(l.conn, 1, tag, 1);
+        link_ack(&l, tag);
     }
     shared->end = now();
     shared->stop = 1;
@@ -395,16 +275,17 @@ main(int argc, char **argv)
         fprintf(stderr, "usage: floor DSN PORT USER PASSWORD VHOST OPERATIONS WORKERS INFLIGHT\n");
         return 2;
     }
-    dsn = argv[1], user = argv[3], password = argv[4], vhost = argv[5];
-    port = atoi(argv[2]), total = atoi(argv[6]), workers = atoi(argv[7]), inflight = atoi(argv[8]);
+    dsn = argv[1];
+    server = (struct server){atoi(argv[2]), argv[3], argv[4], argv[5]};
+    total = atoi(argv[6]), workers = atoi(argv[7]), inflight = atoi(argv[8]);
     if (workers < 1 || workers > WORKERS_MAX || total < 1 || inflight < 1)
         die("arguments");
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
         die("mmap");
-    struct link l = broker(1);
-    queue_declare(&l, "tasks");
-    queue_declare(&l, "status");
+    struct link l = link_open(&server, 1);
+    link_declare(&l, "tasks");
+    link_declare(&l, "status");
     start(dispatcher);
     start(recorder);
     for (int i = 0; i < workers; i++)
