@@ -220,6 +220,15 @@ def test_inputs_are_never_templates(root, attempt):
     assert not witness.exists()
 
 
+def test_text_that_looks_like_data_stays_text_with_the_string_filter(root, attempt):
+    inputs = {'a': '{{ 1 }}', 'b': '[1, 2]', 'c': 'True', 'd': '{"x": 1}'}
+    tasks = '\n'.join('- aegir.hler.emit: {field: %s, value: "{{ hler.inputs.%s | string }}"}' % (f, f)
+                      for f in inputs)
+    run = attempt('ansible', play(root, tasks), inputs=inputs).run()
+    assert run.code == 0, run.stderr
+    assert run.results == inputs
+
+
 @pytest.mark.parametrize('key', ['{{ 1 }}', '__ansible_unsafe', '__ansible_vault', 'a{% b'])
 def test_keys_that_ansible_would_read(root, attempt, key):
     refused(attempt('ansible', play(root, '- ping:'), inputs={'x': {key: 'v'}}).run(), 'key ')
