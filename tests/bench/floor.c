@@ -203,9 +203,9 @@ record(PGconn *c, const struct batch *b)
 {
     const char *v[] = {b->ids, b->kinds, b->bodies};
 
-    strcpy(b->ids + b->ids_len, "}");
-    strcpy(b->kinds + b->kinds_len, "}");
-    strcpy(b->bodies + b->bodies_len, "}");
+    memcpy(b->ids + b->ids_len, "}", 2);
+    memcpy(b->kinds + b->kinds_len, "}", 2);
+    memcpy(b->bodies + b->bodies_len, "}", 2);
     PQclear(query(c, PQexec(c, "BEGIN")));
     PQclear(query(c, PQexecPrepared(c, "event", 3, v, NULL, NULL, 0)));
     PQclear(query(c, PQexecPrepared(c, "state", 2, v, NULL, NULL, 0)));
