@@ -15,7 +15,7 @@
 #include "dispatcher/cli/text.h"
 
 #define LOOK_MS 1000
-#define LOOK_LEAST_MS 200
+#define LOOK_LEAST_MS 100
 #define OUTPUT_LATE_MS 5000
 #define NS_PER_S INT64_C(1000000000)
 

@@ -8,7 +8,7 @@
 #include "dispatcher/cli/cli.h"
 
 /* Waiting for an operation: LISTEN as a hint, a look at the tables every second
- * at the latest, at most five a second. */
+ * at the latest, at most ten times a second. */
 
 /* Exit code for an operation's state.  *settled = nothing more comes by itself. */
 int await_code(const char *state, bool *settled);

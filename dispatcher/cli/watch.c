@@ -128,10 +128,14 @@ draw_row(const struct pg_result *rows, size_t row, size_t width)
     text_duration(&took, pg_get(rows, row, "ms") != NULL ? pg_get_int(rows, row, "ms") : -1);
     buf_printf(&line, "%s%-*s %-*s %*s  ", row == 0 ? "" : "  ", KEY_WIDTH, key, STATE_WIDTH,
                pg_get(rows, row, "state"), TIME_WIDTH, took.data);
-    if (message != NULL && message[0] != '\0')
+    /* Of what succeeded the output says more than "exit code 0". */
+    bool well = strcmp(pg_get(rows, row, "state"), "succeeded") == 0 && tail != NULL;
+    if (message != NULL && message[0] != '\0' && !well) {
         buf_puts(&line, message);
-    else if (tail != NULL && (tail = last_line(tail, &len)) != NULL)
+    } else if (tail != NULL) {
+        tail = last_line(tail, &len);
         buf_add(&line, tail, len);
+    }
     buf_clear(&took);
     text_visible(&took, line.data, line.len, width);
     printf("\r\033[K%s\n", took.data);
