@@ -124,6 +124,8 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/hler/executors \
 	    $(DESTDIR)$(PREFIX)/share/hler $(DESTDIR)$(PREFIX)/share/ansible/collections/ansible_collections
 	install $(addprefix $(BUILD)/bin/,$(BIN)) $(DESTDIR)$(PREFIX)/bin
+	install -D -m 644 dispatcher/cli/hler.1 $(DESTDIR)$(PREFIX)/share/man/man1/hler.1
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 dispatcher/hler-dispatcher.8 worker/bridge/hler-worker.8
 	install $(addprefix $(BUILD)/libexec/executors/,$(EXEC)) $(DESTDIR)$(PREFIX)/libexec/hler/executors
 	cp -r worker/executors/collection/aegir $(DESTDIR)$(PREFIX)/share/ansible/collections/ansible_collections
 	cp -r deploy/broker deploy/examples $(DESTDIR)$(PREFIX)/share/hler

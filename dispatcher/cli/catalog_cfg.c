@@ -10,6 +10,7 @@
 
 #include "common/config_text.h"
 #include "common/file.h"
+#include "common/log.h"
 #include "common/mem.h"
 #include "common/utf8.h"
 
@@ -183,6 +184,8 @@ catalog_cfg_line(const struct catalog_cfg *cfg, size_t i, const char *field)
 {
     const config_setting_t *s = config_setting_get_elem(cfg->types, (unsigned)i), *next = s;
 
+    if (s == NULL)
+        log_panic("type %zu is not in the file", i);
     while (next != NULL && *field != '\0') {
         field += *field == '.' ? 1 : 0;
         next = step(s, &field);

@@ -34,7 +34,8 @@ show(struct cli *cli, const struct output_options *what, bool follow)
             code = output_more(output);
         if (code != CLI_OK || !follow || (settled && output_complete(output)))
             break;
-        code = await_next(await);
+        if ((code = await_next(await)) != CLI_OK)
+            break;
     }
     if (code == CLI_OK)
         output_end(output, follow);
