@@ -41,8 +41,9 @@ BEGIN
      ORDER BY c.username
     ON CONFLICT DO NOTHING;
     PERFORM hler_core.lock_attempts(tasks, attempts);
-    WITH claim AS (
-        SELECT DISTINCT ON (c.task, c.attempt) c.*
+    -- The rows are locked: a state read here stays.
+    WITH claim AS MATERIALIZED (
+        SELECT DISTINCT ON (c.task, c.attempt) c.*, x.state
           FROM unnest(users, instances, sessions, tasks, attempts, tokens) WITH ORDINALITY
                AS c (username, instance, session, task, attempt, token, i)
           JOIN hler.worker AS w ON w.id = c.username AND (w.instance = c.instance OR NOT hler_core.is_live(w))
@@ -52,7 +53,7 @@ BEGIN
         UPDATE hler.attempt AS a
            SET state = 'granted', worker = claim.username, instance = claim.instance, session = claim.session,
                granted_at = moment
-          FROM claim WHERE a.task = claim.task AND a.attempt = claim.attempt AND a.state = 'offered'
+          FROM claim WHERE a.task = claim.task AND a.attempt = claim.attempt AND claim.state = 'offered'
         RETURNING a.pool, a.offered_at)
     -- At most about once a second and pool, to leave the row in peace.
     UPDATE hler.pool AS p SET granted_upto = g.upto

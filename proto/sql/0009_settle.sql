@@ -36,41 +36,62 @@ BEGIN
      WHERE o.id = s.id AND (o.state <> s.state OR o.started_at IS NULL AND s.started_at IS NOT NULL);
 END $$;
 
--- The attempts' own states.
-CREATE FUNCTION hler_core.settle_attempts(tasks uuid[], attempts int[]) RETURNS void
+CREATE TYPE hler_core.attempt_ref AS (task uuid, attempt int);
+
+-- One step of many attempts.  No condition on the state here: it would lead the planner to
+-- the index of all running ones.
+CREATE FUNCTION hler_core.move_attempts(refs hler_core.attempt_ref[], new_state text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     moment timestamptz := clock_timestamp();
 BEGIN
-    -- Events of an attempt that the tables hold for unclaimed: the database was restored to
-    -- before the grant.  What runs is adopted, never run twice.
-    UPDATE hler.attempt AS a SET state = 'granted', granted_at = moment
-      FROM unnest(tasks, attempts) AS w (task, attempt)
-     WHERE a.task = w.task AND a.attempt = w.attempt AND a.state = 'offered'
-       AND (a.started_at IS NOT NULL OR a.lost_said);
-    UPDATE hler.attempt AS a SET state = 'started', lost_at = NULL
-      FROM unnest(tasks, attempts) AS w (task, attempt)
-     WHERE a.task = w.task AND a.attempt = w.attempt AND a.state IN ('granted', 'lost') AND a.started_at IS NOT NULL
-       AND (NOT a.lost_said OR a.results_recorded >= a.results_expected);
-    UPDATE hler.attempt AS a SET state = 'lost', lost_at = moment
-      FROM unnest(tasks, attempts) AS w (task, attempt)
-     WHERE a.task = w.task AND a.attempt = w.attempt AND a.state IN ('granted', 'started') AND a.lost_said
-       AND (a.end_state IS NULL OR a.results_recorded < a.results_expected);
-    WITH ended AS (
-        UPDATE hler.attempt AS a SET state = a.end_state, finished_at = moment
-          FROM unnest(tasks, attempts) AS w (task, attempt)
-         WHERE a.task = w.task AND a.attempt = w.attempt AND a.state = 'started'
-           AND a.end_state IS NOT NULL AND a.results_recorded >= a.results_expected
-        RETURNING a.task, a.attempt, a.worker, a.events_recorded < a.last_seq AS has_gap)
+    IF refs IS NOT NULL THEN
+        UPDATE hler.attempt AS a
+           SET state = coalesce(new_state, a.end_state),
+               granted_at = CASE WHEN new_state = 'granted' THEN moment ELSE a.granted_at END,
+               lost_at = CASE new_state WHEN 'lost' THEN moment WHEN 'started' THEN NULL ELSE a.lost_at END,
+               finished_at = CASE WHEN new_state IS NULL OR new_state = 'void' THEN moment ELSE a.finished_at END
+          FROM unnest(refs) AS w WHERE a.task = w.task AND a.attempt = w.attempt;
+    END IF;
+END $$;
+
+-- The attempts' own states.  Returns whether any was voided.
+CREATE FUNCTION hler_core.settle_attempts(tasks uuid[], attempts int[]) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    adopted hler_core.attempt_ref[]; -- events of an attempt that the tables hold for unclaimed:
+                                     -- the database was restored to before the grant.  What
+                                     -- runs is adopted, never run twice.
+    started hler_core.attempt_ref[];
+    lost    hler_core.attempt_ref[];
+    ended   hler_core.attempt_ref[];
+    gone    hler_core.attempt_ref[]; -- never started, and never will be under this token
+BEGIN
+    SELECT array_agg(f.ref) FILTER (WHERE f.state = 'offered' AND (f.ran OR f.lost_said)),
+           array_agg(f.ref) FILTER (WHERE f.state IN ('offered', 'granted', 'lost') AND f.ran
+                                      AND (NOT f.lost_said OR f.over)),
+           array_agg(f.ref) FILTER (WHERE f.state IN ('offered', 'granted', 'started') AND f.lost_said AND NOT f.over),
+           array_agg(f.ref) FILTER (WHERE f.state IN ('offered', 'granted', 'started', 'lost') AND f.over),
+           array_agg(f.ref) FILTER (WHERE NOT f.ran AND (f.state IN ('offered', 'granted')
+                                                         OR f.state = 'lost' AND NOT f.lost_said)
+                                      AND (f.refused OR f.declined AND f.state <> 'offered'))
+      INTO adopted, started, lost, ended, gone
+      FROM (SELECT (a.task, a.attempt)::hler_core.attempt_ref AS ref, a.state, a.lost_said, a.refused, a.declined,
+                   a.started_at IS NOT NULL AS ran,
+                   a.end_state IS NOT NULL AND a.results_recorded >= a.results_expected AS over
+              FROM unnest(tasks, attempts) AS w (task, attempt)
+              JOIN hler.attempt AS a ON a.task = w.task AND a.attempt = w.attempt) AS f;
+    PERFORM hler_core.move_attempts(adopted, 'granted');
+    PERFORM hler_core.move_attempts(started, 'started');
+    PERFORM hler_core.move_attempts(lost, 'lost');
+    PERFORM hler_core.move_attempts(ended, NULL);
+    PERFORM hler_core.move_attempts(gone, 'void');
     INSERT INTO hler.gap (task, attempt, worker, since)
-    SELECT ended.task, ended.attempt, ended.worker, moment FROM ended WHERE ended.has_gap
+    SELECT a.task, a.attempt, a.worker, clock_timestamp()
+      FROM unnest(ended) AS w JOIN hler.attempt AS a ON a.task = w.task AND a.attempt = w.attempt
+     WHERE a.events_recorded < a.last_seq
     ON CONFLICT DO NOTHING;
-    -- Never started, and never will be under this token.
-    UPDATE hler.attempt AS a SET state = 'void', finished_at = moment
-      FROM unnest(tasks, attempts) AS w (task, attempt)
-     WHERE a.task = w.task AND a.attempt = w.attempt AND a.started_at IS NULL
-       AND (a.state IN ('offered', 'granted') OR a.state = 'lost' AND NOT a.lost_said)
-       AND (a.refused OR a.declined AND a.state <> 'offered');
+    RETURN gone IS NOT NULL;
 END $$;
 
 -- Pause before the next try: doubled with each, and spread so that a herd does not return
@@ -174,12 +195,16 @@ END $$;
 CREATE FUNCTION hler_core.settle(tasks uuid[], attempts int[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    moved bigint;
-    ended bigint;
+    voided boolean;
+    moved  bigint;
+    ended  bigint;
 BEGIN
-    PERFORM hler_core.settle_attempts(tasks, attempts);
+    voided := hler_core.settle_attempts(tasks, attempts);
     moved := hler_core.settle_living(tasks);
-    ended := hler_core.settle_ended(tasks) + hler_core.settle_void(tasks);
+    ended := hler_core.settle_ended(tasks);
+    IF voided THEN
+        ended := ended + hler_core.settle_void(tasks);
+    END IF;
     IF ended > 0 THEN
         PERFORM hler_core.settle_next(tasks);
     END IF;

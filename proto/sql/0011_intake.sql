@@ -50,8 +50,8 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
            left_behind = CASE WHEN s.fin IS NOT NULL THEN (s.fin ->> 'left_behind')::int
                               WHEN a.end_state IS NULL THEN coalesce((s.said ->> 'left_behind')::int, a.left_behind)
                               ELSE a.left_behind END
-      FROM (SELECT g.*, g.fin ->> 'state' = 'succeeded' AND g.fin ->> 'outputs' <> '{}'
-                   AND NOT hler_core.outputs_fit(g.task, g.fin ->> 'outputs') IS TRUE AS misfit
+      FROM (SELECT g.*, CASE WHEN g.fin ->> 'state' = 'succeeded' AND g.fin ->> 'outputs' <> '{}'
+                             THEN NOT hler_core.outputs_fit(g.task, g.fin ->> 'outputs') ELSE false END AS misfit
               FROM (SELECT f.task, f.attempt, min(f.username) AS username,
                            count(*) FILTER (WHERE f.seq > 0) AS numbered, coalesce(max(f.seq), 0) AS top,
                            count(*) FILTER (WHERE f.kind = 'result') AS results,
@@ -60,7 +60,8 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
                            max(f.data) FILTER (WHERE f.kind = 'finished')::json AS fin,
                            max(f.data) FILTER (WHERE f.seq < 0)::json AS said
                       FROM unnest(facts) AS f WHERE f.verdict = 'recorded' AND f.kind <> 'held'
-                     GROUP BY f.task, f.attempt) AS g) AS s
+                     GROUP BY f.task, f.attempt) AS g
+             OFFSET 0) AS s -- computed once, not in every place that names it
      WHERE a.task = s.task AND a.attempt = s.attempt
 $$;
 

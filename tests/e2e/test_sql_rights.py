@@ -9,8 +9,8 @@ OWN_VIEWS = {"hler." + v for v in ["operations", "tasks", "attempts", "events", 
 OPEN_VIEWS = {"hler.workers", "hler.pools", "hler.catalog"}
 READS = {
     "front": {"hler.operation"} | OWN_VIEWS | OPEN_VIEWS,
-    "oper": {"hler.operation", "hler.schema_migration", "hler.setting", "hler.dead_message", "hler_core.listeners"}
-            | OWN_VIEWS | OPEN_VIEWS,
+    "oper": {"hler.operation", "hler.schema_migration", "hler.setting", "hler.dead_message", "hler.silence",
+             "hler_core.listeners"} | OWN_VIEWS | OPEN_VIEWS,
     "disp": OPEN_VIEWS,
     "nobody_": set(),
 }
