@@ -8,6 +8,7 @@
 static int
 run(struct cli *cli, const struct args *args)
 {
+    CLEANUP(pg_result_cleanup) struct pg_result *rows = NULL;
     char id[UUID_TEXT_SIZE];
     int code = cli_connect(cli);
 
@@ -17,11 +18,16 @@ run(struct cli *cli, const struct args *args)
         return code;
     struct pg_param params[] = {cli_param(id), cli_param(args_text(args, "reason")),
                                 cli_param(args_text(args, "actor"))};
-    code = cli_exec(cli, "SELECT hler.cancel($1, reason => $2, actor => $3)", params,
-                    ARRAY_LEN(params), NULL);
+    code = cli_exec(cli, "SELECT hler.cancel($1, reason => $2, actor => $3) AS state", params,
+                    ARRAY_LEN(params), &rows);
     if (code != CLI_OK)
         return code;
-    printf(cli->json ? "{\"id\":\"%s\"}\n" : "%s: asked to stop\n", id);
+    /* Its state afterwards: the database takes a request that comes too late as well. */
+    const char *state = pg_get(rows, 0, "state");
+    if (cli->json)
+        printf("{\"id\":\"%s\",\"state\":\"%s\"}\n", id, state);
+    else
+        printf("%s: asked to stop; it is %s\n", id, state);
     return CLI_OK;
 }
 
