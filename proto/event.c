@@ -115,8 +115,9 @@ event_open_attempt(struct buf *out, enum event_kind kind, const struct event_abo
     open_common(out, kind, event_attempt_id(kind, &about->name, seq, id), about->worker);
     buf_printf(out, "\"subject\":\"%s\",", about->name.task);
     add_time(out, wall_us);
-    buf_printf(out, "\"operation\":\"%s\",\"attempt\":%d,", about->operation,
-               (int)about->name.attempt);
+    if (about->operation != NULL)
+        buf_printf(out, "\"operation\":\"%s\",", about->operation);
+    buf_printf(out, "\"attempt\":%d,", (int)about->name.attempt);
     if (kinds[kind].numbered)
         buf_printf(out, "\"seq\":%" PRId64 ",", seq);
     if (about->traceparent != NULL) {

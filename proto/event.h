@@ -46,9 +46,9 @@ bool event_bulk(enum event_kind kind); /* output and progress: hler.output, not 
 
 /* What each event of one attempt repeats. */
 struct event_about {
-    const char *worker; /* id = broker user */
-    const char *operation, *requester;
-    const char *traceparent; /* NULL = none */
+    const char *worker;                /* id = broker user */
+    const char *operation, *requester; /* NULL when unknown: declined only */
+    const char *traceparent;           /* NULL = none */
     struct attempt_name name;
 };
 
@@ -73,7 +73,8 @@ struct event {
     enum event_kind kind;
     const char *id;
     const char *worker;       /* last word of source */
-    const char *operation;    /* NULL for worker and dispatcher events */
+    const char *operation;    /* NULL for worker and dispatcher events, and when a worker that
+                               * declines an attempt never had it */
     struct attempt_name name; /* attempt events only; from the id */
     int64_t seq;              /* numbered kinds only, else 0 */
     const char *time;

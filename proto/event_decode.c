@@ -136,7 +136,8 @@ read_attempt(struct event *e, struct fault *fault)
 
     if (read_attempt_id(e, fault) == -1)
         return -1;
-    if (json_get_uuid(e->root, "operation", false, &e->operation, &err) == -1 ||
+    /* Asked about an attempt that it never had, a worker cannot name the operation. */
+    if (json_get_uuid(e->root, "operation", e->kind == EVENT_DECLINED, &e->operation, &err) == -1 ||
         json_get_uuid(e->root, "subject", false, &subject, &err) == -1 ||
         json_get_int(e->root, "attempt", false, 1, IDENT_ATTEMPT_MAX, &attempt, &err) == -1 ||
         json_get_int(e->root, "seq", !event_numbered(e->kind), 1, LIMIT_SAFE_INTEGER, &seq, &err) ==
@@ -171,7 +172,8 @@ check_key(const struct event *e, const char *user, const char *routing_key, stru
 {
     const char *words[KEY_WORDS + 1];
     char key[NAMES_SIZE];
-    bool attempt = e->operation != NULL;
+    bool attempt = strcmp(event_class(e->kind), "attempt") == 0;
+    bool known = e->operation != NULL;
 
     if (strlen(routing_key) >= sizeof key)
         return fault_set(fault, FAULT_BAD_KEY, "routing key: too long");
@@ -182,7 +184,7 @@ check_key(const struct event *e, const char *user, const char *routing_key, stru
         return fault_set(fault, FAULT_BAD_KEY, "routing key: expected the user as first word");
     if (!word_is(words[1], event_class(e->kind)) || !word_is(words[2], event_word(e->kind)))
         return fault_set(fault, FAULT_BAD_KEY, "routing key: does not agree with the type");
-    if (word_is(words[3], NULL) == attempt || (attempt && !ident_requester_valid(words[3])))
+    if (word_is(words[3], NULL) == known || (known && !ident_requester_valid(words[3])))
         return fault_set(fault, FAULT_BAD_KEY, "routing key: expected a requester, or -");
     if (!word_is(words[4], e->operation) || !word_is(words[5], attempt ? e->name.task : NULL))
         return fault_set(fault, FAULT_BAD_KEY, "routing key: names another operation or task");

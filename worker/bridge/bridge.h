@@ -66,6 +66,7 @@ struct bridge {
         int64_t number;               /* of the last one sent */
         int64_t answered;             /* of the last one answered */
         int64_t sent_ns;              /* of the last one */
+        bool silence_told;            /* the line about missing answers was written */
         bool started_sent;            /* worker.started went out */
         char session[UUID_TEXT_SIZE]; /* of the last one */
         struct loop_timer *soon;
@@ -92,7 +93,7 @@ struct bridge {
         struct loop_timer *timer;
     } drain;
 
-    char note[200]; /* for heartbeats: why nothing is taken */
+    char note[200];          /* for heartbeats: why nothing is taken */
     bool full;               /* the spool has no room */
     int64_t paused_until_ns; /* nothing could be started just now */
     struct loop_timer *tick;
@@ -144,6 +145,8 @@ void orders_stop_runner(struct bridge *b, struct attempt *attempt);
 /* --- heartbeat.c --- */
 void heartbeat_init(struct bridge *b);
 void heartbeat_free(struct bridge *b);
+/* One was answered: the tables know this worker. */
+bool heartbeat_is_known(const struct bridge *b);
 /* Something that it tells has changed much: send one soon. */
 void heartbeat_soon(struct bridge *b);
 void heartbeat_answered(struct bridge *b, const struct control *beat);

@@ -22,11 +22,13 @@ consumer_free_slots(const struct bridge *b)
     return busy < b->settings.slots ? b->settings.slots - busy : 0;
 }
 
+/* Nothing before the first answer to a heartbeat: it does not come while another live worker
+ * uses this id, whose offers would only be taken from it. */
 static bool
 wants_work(const struct bridge *b)
 {
-    return !b->drain.draining && !b->full && clock_mono_ns() >= b->paused_until_ns &&
-           consumer_free_slots(b) > 0;
+    return heartbeat_is_known(b) && !b->drain.draining && !b->full &&
+           clock_mono_ns() >= b->paused_until_ns && consumer_free_slots(b) > 0;
 }
 
 /* -1: the connection is of no use any more (logged). */

@@ -113,14 +113,26 @@ send_beat(struct bridge *b)
     memcpy(h->session, b->consumer.session, sizeof h->session);
 }
 
-static bool
-is_due(const struct bridge *b)
+bool
+heartbeat_is_known(const struct bridge *b)
 {
-    const struct heartbeat *h = &b->heartbeat;
+    return b->heartbeat.answered >= 0;
+}
+
+static bool
+is_due(struct bridge *b)
+{
+    struct heartbeat *h = &b->heartbeat;
 
     if (h->number == h->answered || strcmp(h->session, b->consumer.session) != 0)
         return true;
-    return clock_mono_ns() - h->sent_ns > PATIENCE * b->settings.heartbeat_ms * CLOCK_MS_NS;
+    if (clock_mono_ns() - h->sent_ns <= PATIENCE * b->settings.heartbeat_ms * CLOCK_MS_NS)
+        return false;
+    if (!h->silence_told)
+        log_warn("heartbeats are not answered: no dispatcher, or another worker has the id %s",
+                 b->settings.user);
+    h->silence_told = true;
+    return true;
 }
 
 static void
@@ -177,7 +189,11 @@ heartbeat_answered(struct bridge *b, const struct control *beat)
 
     if (beat->number != h->number || strcmp(beat->session, h->session) != 0)
         return;
+    if (h->silence_told)
+        log_info("heartbeats are answered again");
+    h->silence_told = false;
     h->answered = beat->number;
+    consumer_adjust(b);
     left_ms = beat->lost_after_ms - (clock_mono_ns() - h->sent_ns) / CLOCK_MS_NS;
     if (left_ms <= 0)
         return;
