@@ -112,14 +112,20 @@ rejected_one(struct flow *flow, const struct item *item)
     struct buf facts CLEANUP(buf_free) = {0}, body CLEANUP(buf_free) = {0};
     struct json_error err;
     const char *reason = "", *base64 = "";
+    struct item offer = *item; /* the facts are about the offer, not about the word of it */
     struct aside aside;
+    int64_t size;
 
     /* event_check() has found both to be there and well formed. */
     if (json_get_string(item->event.data, "reason", false, SIZE_MAX, &reason, &err) == -1 ||
         json_get_string(item->event.data, "base64", false, SIZE_MAX, &base64, &err) == -1 ||
+        json_get_string(item->event.data, "message_id", true, SIZE_MAX, &offer.message_id, &err) ==
+            -1 ||
+        json_get_int(item->event.data, "size", false, 0, INT64_MAX, &size, &err) == -1 ||
         base64_decode(base64, strlen(base64), &body) == -1)
         log_panic("worker.rejected: unchecked: %s", err.text);
-    add_facts(&facts, item, reason);
+    offer.len = (size_t)size;
+    add_facts(&facts, &offer, reason);
     aside = (struct aside){known_reason(reason), facts.data, body.data, body.len};
     return set_aside(flow, item, &aside);
 }

@@ -138,12 +138,14 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
         RETURNING v.*)
     SELECT v.id,
            concat_ws('.', 'dispatcher', v.class, v.state, o.requester, v.operation, coalesce(v.task::text, '-')),
-           json_build_object('specversion', '1.0', 'id', v.id, 'source', '/hler/dispatcher/' || dispatcher,
+           (jsonb_build_object('specversion', '1.0', 'id', v.id, 'source', '/hler/dispatcher/' || dispatcher,
                'type', concat_ws('.', 'aegir.hler', v.class, v.state, 'v1'), 'subject', coalesce(v.task, v.operation),
                'time', to_char(v.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-               'datacontenttype', 'application/json', 'operation', v.operation, 'traceparent', o.traceparent,
-               'data', json_build_object('state', v.state, 'cause', v.cause, 'message', v.message,
-                                         'type', o.type, 'target', o.target))::text
+               'datacontenttype', 'application/json', 'operation', v.operation,
+               'data', jsonb_build_object('state', v.state, 'cause', v.cause, 'message', v.message,
+                                         'type', o.type, 'target', o.target))
+            -- a CloudEvents attribute is there or not, never null
+            || CASE WHEN o.traceparent IS NULL THEN '{}' ELSE jsonb_build_object('traceparent', o.traceparent) END)::text
       FROM taken AS v JOIN hler.operation AS o ON o.id = v.operation
      ORDER BY v.no
 $$;

@@ -41,6 +41,11 @@ def read(path):
         return f.read()
 
 
+# Applied by the tests that use it: `hler doctor` rightly finds a pool ill whose workers lack an executor.
+NOWHERE = """types = ( { name = "test.nowhere"; version = 1; fields = ();
+  tasks = ( { name = "run"; executor = "no-such-executor"; spec = { }; } ); } );"""
+
+
 class Listener:
     """A stranger: reads one queue with pika and nothing else."""
 
@@ -111,6 +116,8 @@ class Stack:
         return found
 
     def restart(self, name):
+        if name == "database":
+            self.connections = {} # they will not outlive it
         subprocess.run([f"{TOP}/deploy/stack", "restart", self.dir, name], check=True)
 
     # ---- database ----
@@ -181,7 +188,7 @@ class Stack:
         """All numbered events of an operation, output and the others, in order."""
         return self.sql("""SELECT task, attempt, seq, type, data FROM hler.events WHERE operation = %s AND seq IS NOT NULL
                            UNION ALL
-                           SELECT task, attempt, seq, 'output', jsonb_build_object('stream', stream, 'text', text)
+                           SELECT task, attempt, seq, 'output', json_build_object('stream', stream, 'text', text)
                              FROM hler.output WHERE operation = %s ORDER BY task, attempt, seq""", operation, operation)
 
     def output(self, operation, stream="stdout"):

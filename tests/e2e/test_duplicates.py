@@ -41,7 +41,7 @@ def test_an_offer_of_another_token_is_refused(make_stack):
     witness = stack.path("witness")
     operation = stack.shell(f"echo ran >>{witness}")
     _, properties, body = catch_offer(stack)
-    token = stack.one("SELECT token FROM hler_core.attempt WHERE task = %s",
+    token = stack.one("SELECT token FROM hler.attempt WHERE task = %s",
                       stack.tasks(operation)[0]["id"], role="migrate")
     dispatcher = stack.amqp("dispatcher")
     forged = body.decode().replace(str(token), "0123456789abcdef")

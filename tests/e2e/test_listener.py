@@ -58,11 +58,11 @@ def test_listeners_are_listed_and_removed(stack):
 
 def test_a_listener_of_one_requester_hears_nobody_else(stack):
     mine = json.loads(stack.hler("--json", "listener", "add", "mine", "--requester", "hler_frontend"))
-    other = json.loads(stack.hler("--json", "listener", "add", "other", "--requester", "somebody"))
+    other = json.loads(stack.hler("--json", "listener", "add", "another", "--requester", "somebody"))
     done = stack.run("test.true")
     channel = pika.BlockingConnection(pika.URLParameters(mine["url"])).channel()
     wait_for(lambda: channel.queue_declare(mine["queue"], passive=True).method.message_count >= 3)
     assert done["requester"] == "hler_frontend"
     assert channel.queue_declare(other["queue"], passive=True).method.message_count == 0
-    for name in ("mine", "other"):
+    for name in ("mine", "another"):
         stack.hler("listener", "remove", name)

@@ -8,7 +8,7 @@ import jsonschema
 import pika
 import pytest
 
-from stack import TOP, wait_for
+from stack import NOWHERE, TOP, wait_for
 
 SCHEMAS = f"{TOP}/proto/schemas"
 BY_TYPE = {"hler.offer.v1": "offer", "hler.claim.v1": "claim", "hler.answer.v1": "answer", "hler.control.v1": "control"}
@@ -44,6 +44,7 @@ def tapped_stack(make_stack):
 
 def test_everything_on_the_wire_is_valid(traced):
     stack, channel = traced
+    stack.apply(NOWHERE)
     done = [stack.run("test.shell", {"script": "echo hi; hler-emit a 1; printf '\\377'"}, target=uuid.uuid4()),
             stack.run("test.shell", {"script": "exit 75"}),
             stack.run("test.ansible.fails", timeout=90),
