@@ -19,7 +19,8 @@
 #define END_WAIT_MS 4500
 #define SCHEMA_RETRY_MS 1000
 #define USAGE_EXIT 2
-#define ARENAS 2 /* of malloc: few threads, little memory */
+#define ARENAS 2                /* of malloc: few threads, little memory */
+#define MMAP_BYTES (128 * 1024) /* blocks of a large batch go back to the system */
 
 enum { OUTBOX, INTAKE, OUTPUT, CLOCK, FLOWS };
 
@@ -145,6 +146,7 @@ static void
 run(struct program *p)
 {
     mallopt(M_ARENA_MAX, ARENAS);
+    mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
     p->loop = loop_new();
     loop_signal(p->loop, SIGTERM, on_end, p);
     loop_signal(p->loop, SIGINT, on_end, p);

@@ -6,9 +6,9 @@
 #include "dispatcher/dead.h"
 #include "proto/names.h"
 
-#define PREFETCH 1024
-#define BATCH_ITEMS 512
-#define BATCH_BYTES (4u * 1024u * 1024u)
+#define PREFETCH 512
+#define BATCH_ITEMS 256
+#define BATCH_BYTES (1024u * 1024u)
 
 struct output {
     struct flow *flow;

@@ -6,8 +6,14 @@
 
 #define QUAD 4
 #define TRIPLE 3
+#define CHUNK_TRIPLES 1024 /* decoded before they are appended */
 #define DIGIT_BITS 6
 #define BYTE_BITS 8
+
+#define LOWER 26 /* value of 'a' */
+#define DECIMAL 52
+#define PLUS 62
+#define SLASH 63
 
 /* The value of one digit, -1 when it is none. */
 static int
@@ -16,17 +22,16 @@ digit(char c)
     if (c >= 'A' && c <= 'Z')
         return c - 'A';
     if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
+        return c - 'a' + LOWER;
     if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
+        return c - '0' + DECIMAL;
+    return c == '+' ? PLUS : c == '/' ? SLASH : -1;
 }
 
-/* Four characters, `pad` of them '=' at the end. */
+/* Four characters, `pad` of them '=' at the end, to three bytes.  -1: not base64. */
 static int
-add_quad(const char *text, size_t pad, struct buf *out)
+decode_quad(const char *text, size_t pad, char bytes[TRIPLE])
 {
-    char bytes[TRIPLE];
     uint32_t value = 0;
 
     for (size_t i = 0; i < QUAD; i++) {
@@ -41,23 +46,29 @@ add_quad(const char *text, size_t pad, struct buf *out)
     for (size_t i = TRIPLE - pad; i < TRIPLE; i++)
         if (bytes[i] != 0) /* bits beyond the end */
             return -1;
-    buf_add(out, bytes, TRIPLE - pad);
     return 0;
 }
 
 int
 base64_decode(const char *text, size_t len, struct buf *out)
 {
+    char chunk[CHUNK_TRIPLES * TRIPLE];
+    size_t used = 0;
+
     if (len % QUAD != 0)
         return -1;
     for (size_t at = 0; at < len; at += QUAD) {
-        bool last = at + QUAD == len;
         size_t pad = 0;
 
-        if (last && text[at + 3] == '=')
+        if (at + QUAD == len && text[at + 3] == '=')
             pad = text[at + 2] == '=' ? 2 : 1;
-        if (add_quad(text + at, pad, out) == -1)
+        if (decode_quad(text + at, pad, chunk + used) == -1)
             return -1;
+        used += TRIPLE - pad;
+        if (used + TRIPLE > sizeof chunk || at + QUAD == len) {
+            buf_add(out, chunk, used);
+            used = 0;
+        }
     }
     return 0;
 }
