@@ -44,6 +44,14 @@ record(struct flow *flow, struct item **items, size_t n, struct pg_result **resu
     return columns_exec(flow, sql, columns, COLUMNS, result);
 }
 
+/* After such an event another task may be ready, or this one again. */
+static bool
+moves(enum event_kind kind)
+{
+    return kind == EVENT_FINISHED || kind == EVENT_REFUSED || kind == EVENT_DECLINED ||
+           kind == EVENT_LOST;
+}
+
 /* The tables have set these aside themselves. */
 static bool
 was_set_aside(const char *verdict)
@@ -70,7 +78,7 @@ intake_states(void *ctx, struct item **items, size_t n)
         log_warn("verdict=%s: an event of an attempt was set aside", verdict);
     }
     for (size_t i = 0; i < n; i++) {
-        in->moved = in->moved || items[i]->event.kind != EVENT_STARTED;
+        in->moved = in->moved || moves(items[i]->event.kind);
         items[i]->work = WORK_DONE;
     }
     atomic_fetch_add(&in->flow->counters->states, n);
