@@ -49,8 +49,10 @@ bool
 mq_frames_read(struct mq *mq)
 {
     const struct timeval no_wait = {0};
+    size_t bytes = 0;
 
-    while (mq->count < MQ_FRAMES) {
+    /* The library keeps every frame until its buffers are released. */
+    while (mq->count < MQ_FRAMES && bytes < MQ_ROUND_BYTES) {
         amqp_frame_t *frame = &mq->frames[(mq->first + mq->count) % MQ_FRAMES];
         int status;
 
@@ -64,6 +66,8 @@ mq_frames_read(struct mq *mq)
             return false;
         }
         look_for_blocked(mq, frame);
+        if (frame->frame_type == AMQP_FRAME_BODY)
+            bytes += frame->payload.body_fragment.len;
         mq->count++;
     }
     return true;

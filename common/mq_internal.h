@@ -17,7 +17,8 @@
 #define MQ_CHANNEL 1
 #define MQ_DEPTH_CHANNEL 2 /* passive declares of mq_depth(): a missing queue closes only this */
 #define MQ_WHY_BYTES 400
-#define MQ_FRAMES 64 /* read before they are handled */
+#define MQ_FRAMES 64                  /* read before they are handled, */
+#define MQ_ROUND_BYTES (256u * 1024u) /* or so many bytes of bodies */
 #define MQ_SEQ_HEADER "hler-publish"
 
 struct loop_source;

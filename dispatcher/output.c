@@ -8,7 +8,7 @@
 
 #define PREFETCH 512
 #define BATCH_ITEMS 256
-#define BATCH_BYTES (1024u * 1024u)
+#define BATCH_BYTES (512u * 1024u)
 
 struct output {
     struct flow *flow;
