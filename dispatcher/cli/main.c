@@ -61,9 +61,29 @@ leading_words(int argc, char **argv, const char *words[2])
     return n;
 }
 
+/* The first option that is none of the globals, or NULL. */
+static const char *
+unknown_option(int argc, char **argv)
+{
+    CLEANUP(buf_free) struct buf error = {0};
+    struct args args = {.tables = {cli_globals}};
+    const char *found = NULL;
+
+    for (int i = 0; i < argc && found == NULL; i++) {
+        if (strcmp(argv[i], "--config") == 0 || strcmp(argv[i], "--dsn") == 0)
+            i++;
+        else if (argv[i][0] == '-' && args_parse(&args, 1, &argv[i], &error) == -1)
+            found = argv[i];
+        args_free(&args);
+    }
+    return found;
+}
+
 static int
 without_command(int argc, char **argv, const char *word)
 {
+    const char *option = unknown_option(argc, argv);
+
     for (int i = 0; i < argc; i++) {
         if (strcmp(argv[i], "--version") == 0) {
             puts("hler " HLER_VERSION);
@@ -74,10 +94,14 @@ without_command(int argc, char **argv, const char *word)
             return CLI_OK;
         }
     }
-    if (word != NULL)
+    if (word != NULL) {
         cli_say("there is no command \"%s\"; see `hler --help`", word);
-    else
+    } else if (option != NULL) {
+        cli_say("there is no option %s; see `hler --help`", option);
+    } else {
         commands_print_all(NULL);
+        cli_say("a command is missing");
+    }
     return CLI_USAGE;
 }
 

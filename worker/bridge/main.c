@@ -24,8 +24,10 @@ static const char usage[] =
     "SIGTERM and SIGINT end it within seconds; running tasks go on, and the next hler-worker\n"
     "on the same spool takes them over.\n"
     "\n"
-    "exit: 0 ended on a signal, 64 wrong usage, 71 the system refused something,\n"
+    "exit: 0 ended on a signal, 2 wrong command line, 71 the system refused something,\n"
     "      75 the spool is in use by another worker, 78 wrong settings\n";
+
+#define EXIT_USAGE 2
 
 enum mode { MODE_RUN, MODE_CHECK, MODE_PRINT };
 
@@ -110,13 +112,16 @@ main(int argc, char **argv)
         case OPT_HELP:
             return fputs(usage, stdout) < 0 ? EX_IOERR : EX_OK;
         default:
-            fputs(usage, stderr);
-            return EX_USAGE;
+            fputs(usage, stderr); /* getopt has named the option */
+            return EXIT_USAGE;
         }
     }
     if (file == NULL || optind != argc) {
-        fputs(usage, stderr);
-        return EX_USAGE;
+        if (optind != argc)
+            fprintf(stderr, "hler-worker: %s: unexpected\n%s", argv[optind], usage);
+        else
+            fprintf(stderr, "hler-worker: --config FILE is missing\n%s", usage);
+        return EXIT_USAGE;
     }
     return with_config(file, mode);
 }

@@ -21,6 +21,7 @@ static const char help[] =
     "usage: hler-emit [--uuid UUID] [--append] [--secret] [--json] FIELD VALUE\n"
     "       hler-emit [--json] --output NAME VALUE\n"
     "       hler-emit --progress JSON\n"
+    "       hler-emit --help | --version\n"
     "\n"
     "Sends a result for an entity (UUID; default: the target of the operation), sets an\n"
     "output for later tasks, or tells of progress.  VALUE is text; with --json any JSON.\n"
@@ -233,11 +234,15 @@ emit(const struct options *o, const char *argument)
 int
 main(int argc, char **argv)
 {
-    static const struct option table[] = {
-        {"uuid", required_argument, NULL, 'u'}, {"append", no_argument, NULL, 'a'},
-        {"secret", no_argument, NULL, 's'},     {"json", no_argument, NULL, 'j'},
-        {"output", no_argument, NULL, 'o'},     {"progress", no_argument, NULL, 'p'},
-        {"help", no_argument, NULL, 'h'},       {0}};
+    static const struct option table[] = {{"uuid", required_argument, NULL, 'u'},
+                                          {"append", no_argument, NULL, 'a'},
+                                          {"secret", no_argument, NULL, 's'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"output", no_argument, NULL, 'o'},
+                                          {"progress", no_argument, NULL, 'p'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {"version", no_argument, NULL, 'v'},
+                                          {0}};
     struct options o = {.mode = MODE_RESULT, .uuid = "-"};
     int option, positional;
 
@@ -245,8 +250,10 @@ main(int argc, char **argv)
     while ((option = getopt_long(argc, argv, "+", table, NULL)) != -1) {
         if (option == 'h')
             return fputs(help, stdout) == EOF ? EXIT_FAILURE : EMIT_OK;
+        if (option == 'v')
+            return puts("hler-emit " HLER_VERSION) == EOF ? EXIT_FAILURE : EMIT_OK;
         if (!take_option(&o, option))
-            return EMIT_USAGE; /* getopt has said why */
+            return emit_complain(EMIT_USAGE, "see `hler-emit --help`"); /* getopt has said why */
     }
     positional = o.mode == MODE_PROGRESS ? 1 : 2;
     if (argc - optind != positional) {

@@ -7,7 +7,7 @@
 #include "common/mem.h"
 #include "worker/executors/child.h"
 
-#define EXIT_USAGE 64
+#define EXIT_USAGE 2
 
 static int
 describe(const struct program *program)
@@ -40,6 +40,14 @@ run(const struct program *program)
     return code == 0 ? program->run(&job) : code;
 }
 
+static int
+usage(FILE *out, const char *name)
+{
+    fprintf(out, "usage: %s describe | run | --help | --version   (started by hler-worker)\n",
+            name);
+    return out == stdout ? 0 : EXIT_USAGE;
+}
+
 int
 program_main(const struct program *program, int argc, char **argv)
 {
@@ -47,6 +55,10 @@ program_main(const struct program *program, int argc, char **argv)
         return describe(program);
     if (argc == 2 && strcmp(argv[1], "run") == 0)
         return run(program);
-    fprintf(stderr, "usage: %s describe | run\n", program->name);
-    return EXIT_USAGE;
+    if (argc == 2 && strcmp(argv[1], "--help") == 0)
+        return usage(stdout, program->name);
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return printf("%s " HLER_VERSION "\n", program->name) < 0 ? JOB_EXIT_FAILED : 0;
+    fprintf(stderr, "%s: %s: unexpected\n", program->name, argc > 1 ? argv[1] : "nothing");
+    return usage(stderr, program->name);
 }
