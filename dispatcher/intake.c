@@ -38,10 +38,12 @@ do_batch(struct intake *in)
     return FLOW_OK;
 }
 
+/* Nothing is granted while no answer can be given: a worker would wait for it in vain
+ * until its claim_wait is over. */
 static void
 process(struct intake *in)
 {
-    if (in->batch.n == 0 || loop_timer_armed(in->retry))
+    if (in->batch.n == 0 || loop_timer_armed(in->retry) || !mq_is_up(in->publisher))
         return;
     if (do_batch(in) != FLOW_OK) {
         loop_timer_set(in->retry, flow_backoff_ms(in->flow));
@@ -58,7 +60,10 @@ process(struct intake *in)
 static void
 on_retry(void *ctx)
 {
-    process(ctx);
+    struct intake *in = ctx;
+
+    post_flush(in->post);
+    process(in);
 }
 
 static void
@@ -107,8 +112,12 @@ consumer_down(struct mq *mq, void *ctx)
 static int
 publisher_up(struct mq *mq, void *ctx)
 {
-    (void)ctx;
-    return mq_use_confirms(mq);
+    struct intake *in = ctx;
+
+    if (mq_use_confirms(mq) == -1)
+        return -1;
+    loop_timer_set(in->retry, 0); /* what has waited for it */
+    return 0;
 }
 
 static void

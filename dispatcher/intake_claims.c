@@ -81,7 +81,7 @@ send_answer(struct intake *in, const struct item *item, struct answer *answer)
                                    .body = body.data,
                                    .len = body.len,
                                    .mandatory = true},
-              &(struct parcel_label){.name = item->user});
+              &(struct parcel_label){.name = item->user, .keep = true});
 }
 
 enum flow_status

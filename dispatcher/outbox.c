@@ -93,6 +93,7 @@ on_pump(void *ctx)
         loop_timer_set(outbox->pump, POLL_MS);
         return;
     }
+    post_flush(outbox->post); /* what the last connection did not take */
     status = outbox_offer(outbox, &offers);
     if (status == FLOW_OK)
         status = chores(outbox, &soon);
