@@ -50,6 +50,8 @@ LIB_CLI        := $(BUILD)/libcli.a
 BIN  := hler hler-dispatcher hler-worker hler-runner hler-emit
 EXEC := $(patsubst worker/executors/%_main.c,%,$(wildcard worker/executors/*_main.c))
 PROGRAMS := $(addprefix $(BUILD)/bin/,$(BIN)) $(addprefix $(BUILD)/libexec/executors/,$(EXEC))
+MAN  := dispatcher/cli/hler.1 worker/emit/hler-emit.1 dispatcher/hler-dispatcher.8 worker/bridge/hler-worker.8 \
+        worker/runner/hler-runner.8
 COLLECTIONS := $(BUILD)/share/ansible/collections
 TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 
@@ -124,8 +126,8 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/hler/executors \
 	    $(DESTDIR)$(PREFIX)/share/hler $(DESTDIR)$(PREFIX)/share/ansible/collections/ansible_collections
 	install $(addprefix $(BUILD)/bin/,$(BIN)) $(DESTDIR)$(PREFIX)/bin
-	install -D -m 644 dispatcher/cli/hler.1 $(DESTDIR)$(PREFIX)/share/man/man1/hler.1
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 dispatcher/hler-dispatcher.8 worker/bridge/hler-worker.8
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(filter %.1,$(MAN))
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(filter %.8,$(MAN))
 	install $(addprefix $(BUILD)/libexec/executors/,$(EXEC)) $(DESTDIR)$(PREFIX)/libexec/hler/executors
 	cp -r worker/executors/collection/aegir $(DESTDIR)$(PREFIX)/share/ansible/collections/ansible_collections
 	cp -r deploy/broker deploy/examples $(DESTDIR)$(PREFIX)/share/hler
