@@ -1,10 +1,11 @@
 # shellcheck shell=bash disable=SC2154 # what is set in deploy/stack
 # The stack's RabbitMQ: a node of its own with its own epmd, all on loopback.  Its paths are given
-# relative to DIR/rabbitmq: the scripts of RabbitMQ cannot bear spaces in them.
+# relative to DIR/rabbitmq: the scripts of RabbitMQ cannot bear spaces in them.  That of its data is absolute:
+# RabbitMQ 4 refuses another, and no script reads it.
 
 broker_prepare() {
     local base=$stack/rabbitmq k
-    [ -x "$broker_server" ] || fail broker "RabbitMQ is not installed (apt-get install rabbitmq-server)"
+    [ -x "$servers_root$broker_server" ] || fail broker "RabbitMQ is not installed${servers_root:+ below $servers_root} (apt-get install rabbitmq-server)"
     mkdir -p -- "$base/home"
     {
         printf 'dispatcher dispatcher %s\n' "$(secret amqp_dispatcher)"
@@ -35,7 +36,7 @@ broker_server=/usr/lib/rabbitmq/bin/rabbitmq-server
 broker_settings() {
     broker_env=(HOME="$stack/rabbitmq/home" ERL_EPMD_PORT="$epmd_port" ERL_EPMD_ADDRESS=127.0.0.1
         RABBITMQ_NODENAME=hler@localhost RABBITMQ_DIST_PORT="$dist_port"
-        RABBITMQ_MNESIA_BASE=mnesia RABBITMQ_LOG_BASE=. RABBITMQ_CONFIG_FILE=rabbitmq.conf
+        RABBITMQ_MNESIA_BASE="$stack/rabbitmq/mnesia" RABBITMQ_LOG_BASE=. RABBITMQ_CONFIG_FILE=rabbitmq.conf
         RABBITMQ_CONF_ENV_FILE=none.conf RABBITMQ_ENABLED_PLUGINS_FILE=enabled_plugins RABBITMQ_PID_FILE=pid RABBITMQ_ALLOW_INPUT=1
         RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-noinput -kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none")
 }
@@ -43,10 +44,10 @@ broker_settings() {
 broker_start() {
     broker_settings
     cd "$stack/rabbitmq" || fail broker "no directory $stack/rabbitmq"
-    process_start epmd env "${broker_env[@]}" epmd -port "$epmd_port" -address 127.0.0.1
+    process_start epmd "${in_root[@]}" env "${broker_env[@]}" epmd -port "$epmd_port" -address 127.0.0.1
     watched=epmd waiting_for="epmd on port $epmd_port" wait_until 10 port_open "$epmd_port" ||
         fail broker "epmd does not answer on port $epmd_port" "$stack/log/epmd.log"
-    process_start rabbitmq env "${broker_env[@]}" "$broker_server"
+    process_start rabbitmq "${in_root[@]}" env "${broker_env[@]}" "$broker_server"
     cd "$OLDPWD" || exit 1
 }
 

@@ -4,15 +4,15 @@
 
 database_bin() {
     local dir
-    for dir in /usr/lib/postgresql/*/bin; do
-        [ -x "$dir/postgres" ] && printf '%s\n' "$dir"
+    for dir in "$servers_root"/usr/lib/postgresql/*/bin; do
+        [ -x "$dir/postgres" ] && printf '%s\n' "${dir#"$servers_root"}"
     done | sort -V | tail -n 1
 }
 
 # PostgreSQL refuses to run as root.
 database_run() {
     if [ "$(id -u)" = 0 ]; then
-        setpriv --reuid postgres --regid postgres --init-groups -- "$@"
+        "${in_root[@]}" setpriv --reuid postgres --regid postgres --init-groups -- "$@"
     else
         "$@"
     fi
@@ -21,11 +21,11 @@ database_run() {
 database_prepare() {
     local base=$stack/postgres bin
     bin=$(database_bin)
-    [ -n "$bin" ] || fail database "PostgreSQL is not installed (apt-get install postgresql)"
+    [ -n "$bin" ] || fail database "PostgreSQL is not installed${servers_root:+ below $servers_root} (apt-get install postgresql)"
     [ ! -s "$base/data/PG_VERSION" ] || return 0
     rm -rf -- "$base"
     mkdir -m 0700 -- "$base"
-    [ "$(id -u)" != 0 ] || chown postgres:postgres -- "$base"
+    [ "$(id -u)" != 0 ] || "${in_root[@]}" chown postgres:postgres -- "$base"
     database_run test -w "$base" || fail database "the user postgres cannot reach $base: a directory above it is closed to others"
     (umask 077 && secret postgres >"$stack/run/pwfile" && chmod 0644 "$stack/run/pwfile")
     # shellcheck disable=SC2094
@@ -39,7 +39,7 @@ database_start() {
     local bin
     bin=$(database_bin)
     if [ "$(id -u)" = 0 ]; then
-        process_start postgres setpriv --reuid postgres --regid postgres --init-groups -- \
+        process_start postgres "${in_root[@]}" setpriv --reuid postgres --regid postgres --init-groups -- \
             "$bin/postgres" -D "$stack/postgres/data" -p "$database_port" \
             -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=200
     else
