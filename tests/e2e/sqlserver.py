@@ -4,7 +4,6 @@ import atexit
 import json
 import os
 import pathlib
-import pwd
 import shutil
 import socket
 import subprocess
@@ -15,28 +14,25 @@ import uuid
 import psycopg2
 import pytest
 
-SQL = pathlib.Path(__file__).resolve().parents[2] / "proto" / "sql"
+TOP = pathlib.Path(__file__).resolve().parents[2]
+SQL = TOP / "proto" / "sql"
+ROOT = os.path.realpath(os.environ["HLER_SERVERS_ROOT"]) if os.environ.get("HLER_SERVERS_ROOT") else ""
 
 
 def bin_dir():
     """Where initdb lies: Debian keeps it out of PATH."""
-    found = shutil.which("initdb")
+    found = None if ROOT else shutil.which("initdb")
     if found:
         return pathlib.Path(found).parent
-    return sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))[-1]
-
-
-def as_postgres(argv):
-    """PostgreSQL refuses to run as root."""
-    return ["runuser", "-u", "postgres", "--", *map(str, argv)] if os.geteuid() == 0 else list(map(str, argv))
+    newest = sorted(pathlib.Path(f"{ROOT}/usr/lib/postgresql").glob("*/bin"))[-1]
+    return pathlib.Path(str(newest).removeprefix(ROOT))
 
 
 class SqlServer:
     def __init__(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="hler-sql-"))
         if os.geteuid() == 0:
-            owner = pwd.getpwnam("postgres")
-            os.chown(self.dir, owner.pw_uid, owner.pw_gid)
+            subprocess.run([*self.in_root(), "chown", "postgres:postgres", self.dir], check=True)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -47,16 +43,27 @@ class SqlServer:
         self.run("pg_ctl", "-D", self.dir / "data", "-w", "-l", self.dir / "log", "-o",
                  f"-k {self.dir} -p {self.port} -h '' -c fsync=off -c max_connections=60", "start")
 
+    def in_root(self):
+        """What stands before each command of the server's system."""
+        return [TOP / "deploy/lib/in-root", ROOT, self.dir] if ROOT else []
+
+    def as_postgres(self, argv):
+        """PostgreSQL refuses to run as root."""
+        user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        return list(map(str, [*self.in_root(), *user, *argv]))
+
     def run(self, program, *args):
-        done = subprocess.run(as_postgres([bin_dir() / program, *args]), capture_output=True, text=True, check=False)
+        done = subprocess.run(self.as_postgres([bin_dir() / program, *args]), capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def stop(self):
         if self.dir.exists():
-            subprocess.run(as_postgres([bin_dir() / "pg_ctl", "-D", self.dir / "data", "-w", "-m", "immediate", "stop"]),
+            subprocess.run(self.as_postgres([bin_dir() / "pg_ctl", "-D", self.dir / "data", "-w", "-m", "immediate", "stop"]),
                            capture_output=True, check=False)
             shutil.rmtree(self.dir, ignore_errors=True)
+            if ROOT:
+                os.rmdir(ROOT + str(self.dir)) # on which in-root showed it
 
     def connect(self, database, user="postgres", autocommit=True):
         connection = psycopg2.connect(host=str(self.dir), port=self.port, dbname=database, user=user)
