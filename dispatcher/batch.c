@@ -51,7 +51,7 @@ batch_add(struct batch *batch, const char *queue, const struct mq_delivery *deli
 
     if (batch->n == batch->cap) {
         batch->cap = batch->cap == 0 ? FIRST_CAP : 2 * batch->cap;
-        batch->items = mem_resize(batch->items, batch->cap * sizeof *batch->items);
+        batch->items = mem_resize(batch->items, batch->cap * sizeof(struct item *));
     }
     batch->items[batch->n++] = item;
     batch->bytes += item->body != NULL ? item->len : 0;

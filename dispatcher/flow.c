@@ -178,7 +178,7 @@ or_null(const char *text)
 struct mq_config
 flow_mq_config(const struct flow *flow, const char *suffix, char **name)
 {
-    const struct settings *s = flow->settings;
+    const struct preferences *s = flow->settings;
 
     *name = mem_printf("hler-dispatcher %s %s %s", s->id, flow->kind->name, suffix);
     return (struct mq_config){

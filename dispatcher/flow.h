@@ -8,7 +8,7 @@
 
 #include "common/mq.h"
 #include "common/pg.h"
-#include "dispatcher/settings.h"
+#include "dispatcher/preferences.h"
 
 /* A flow is one loop in one thread with its own connections (design section 7).
  * Flows share nothing but counters and may nudge each other. */
@@ -34,7 +34,7 @@ struct flow_kind {
 
 struct flow {
     const struct flow_kind *kind;
-    const struct settings *settings;
+    const struct preferences *settings;
     struct counters *counters;
     struct flow *nudges; /* whom this flow wakes; NULL = nobody */
     struct loop *home;   /* main's: told when the flow has ended */

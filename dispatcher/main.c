@@ -25,7 +25,7 @@
 enum { OUTBOX, INTAKE, OUTPUT, CLOCK, FLOWS };
 
 struct program {
-    struct settings settings;
+    struct preferences settings;
     struct counters counters;
     struct loop *loop;
     struct pg *pg; /* for the check at the start only */
@@ -211,15 +211,15 @@ main(int argc, char **argv)
     if (status != -1)
         return status;
     loop_block_signals();
-    if (settings_load(options.config, &p.settings) > 0) {
-        settings_free(&p.settings);
+    if (preferences_load(options.config, &p.settings) > 0) {
+        preferences_free(&p.settings);
         return CONFIG_EXIT;
     }
-    log_open("hler-dispatcher", settings_log_level(&p.settings));
+    log_open("hler-dispatcher", preferences_log_level(&p.settings));
     if (options.print)
-        settings_print(stdout, &p.settings);
+        preferences_print(stdout, &p.settings);
     else if (!options.check)
         run(&p);
-    settings_free(&p.settings);
+    preferences_free(&p.settings);
     return EXIT_SUCCESS;
 }

@@ -8,14 +8,11 @@
 static struct ill_pool *
 find(struct outbox *outbox, const char *pool)
 {
-    struct ill_pool *ill;
+    struct ill_pool *ill = SLIST_FIRST(&outbox->ill);
 
-    SLIST_FOREACH(ill, &outbox->ill, link)
-    {
-        if (strcmp(ill->name, pool) == 0)
-            return ill;
-    }
-    return NULL;
+    while (ill != NULL && strcmp(ill->name, pool) != 0)
+        ill = SLIST_NEXT(ill, link);
+    return ill;
 }
 
 static struct ill_pool *

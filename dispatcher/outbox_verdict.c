@@ -21,10 +21,11 @@ type_of(const char *routing_key, char type[NAMES_SIZE])
     const char *class = strchr(routing_key, '.');
     const char *state = class != NULL ? strchr(class + 1, '.') : NULL;
 
-    if (state == NULL)
+    if (state != NULL)
+        snprintf(type, NAMES_SIZE, "aegir.hler%.*s%.*s.v1", (int)(state - class), class,
+                 (int)strcspn(state + 1, ".") + 1, state);
+    else
         log_panic("verdicts_take: %s is no routing key", routing_key);
-    snprintf(type, NAMES_SIZE, "aegir.hler%.*s%.*s.v1", (int)(state - class), class,
-             (int)strcspn(state + 1, ".") + 1, state);
 }
 
 /* Nobody need listen, so it is not mandatory (protocol section 2). */

@@ -1,5 +1,5 @@
-#ifndef DISPATCHER_SETTINGS_H
-#define DISPATCHER_SETTINGS_H
+#ifndef DISPATCHER_PREFERENCES_H
+#define DISPATCHER_PREFERENCES_H
 
 #include <stdint.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include "common/log.h"
 
 /* What the operator decides; read once, then constant. */
-struct settings {
+struct preferences {
     char *id;
     char *dsn;
     int64_t pg_timeout_ms;
@@ -21,11 +21,11 @@ struct settings {
 };
 
 /* Fill *out from file (NULL = defaults only).  Every fault goes to stderr; returns
- * their number.  settings_free() in any case. */
-int settings_load(const char *file, struct settings *out) MUST_CHECK;
-void settings_free(struct settings *settings);
-void settings_print(FILE *out, const struct settings *settings);
+ * their number.  preferences_free() in any case. */
+int preferences_load(const char *file, struct preferences *out) MUST_CHECK;
+void preferences_free(struct preferences *settings);
+void preferences_print(FILE *out, const struct preferences *settings);
 
-enum log_level settings_log_level(const struct settings *settings);
+enum log_level preferences_log_level(const struct preferences *settings);
 
 #endif

@@ -1,5 +1,5 @@
 /* The dispatcher's configuration: one table of keys. */
-#include "dispatcher/settings.h"
+#include "dispatcher/preferences.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 #define HOUR_MS INT64_C(3600000)
 #define DAY_MS (24 * HOUR_MS)
 
-#define AT(member) offsetof(struct settings, member)
+#define AT(member) offsetof(struct preferences, member)
 
 static const struct config_key keys[] = {
     {"dispatcher.id", CONFIG_STRING, AT(id), 1, LIMIT_ID_BYTES, "dispatcher-1",
@@ -62,7 +62,7 @@ find_level(const char *name)
 
 /* What the table cannot say. */
 static int
-check(const char *file, const struct settings *s)
+check(const char *file, const struct preferences *s)
 {
     const char *where = file != NULL ? file : "defaults";
     int faults = 0;
@@ -84,7 +84,7 @@ check(const char *file, const struct settings *s)
 }
 
 int
-settings_load(const char *file, struct settings *out)
+preferences_load(const char *file, struct preferences *out)
 {
     int faults;
 
@@ -94,19 +94,19 @@ settings_load(const char *file, struct settings *out)
 }
 
 void
-settings_free(struct settings *settings)
+preferences_free(struct preferences *settings)
 {
     config_free(keys, ARRAY_LEN(keys), settings);
 }
 
 void
-settings_print(FILE *out, const struct settings *settings)
+preferences_print(FILE *out, const struct preferences *settings)
 {
     config_print(out, keys, ARRAY_LEN(keys), settings);
 }
 
 enum log_level
-settings_log_level(const struct settings *settings)
+preferences_log_level(const struct preferences *settings)
 {
     return (enum log_level)find_level(settings->log_level);
 }

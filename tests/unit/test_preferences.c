@@ -11,18 +11,18 @@
 
 #include <cmocka.h>
 
-#include "dispatcher/settings.h"
+#include "dispatcher/preferences.h"
 
 #define EXAMPLE "deploy/examples/dispatcher.conf"
 
 static char *
-printed(const struct settings *settings)
+printed(const struct preferences *settings)
 {
     char *text = NULL;
     size_t size;
     FILE *out = open_memstream(&text, &size);
 
-    settings_print(out, settings);
+    preferences_print(out, settings);
     fclose(out);
     return text;
 }
@@ -30,20 +30,20 @@ printed(const struct settings *settings)
 static void
 test_example_is_the_default(void **state)
 {
-    struct settings defaults, example;
+    struct preferences defaults, example;
     char *expected, *got;
 
     (void)state;
-    assert_int_equal(settings_load(NULL, &defaults), 0);
-    assert_int_equal(settings_load(EXAMPLE, &example), 0);
+    assert_int_equal(preferences_load(NULL, &defaults), 0);
+    assert_int_equal(preferences_load(EXAMPLE, &example), 0);
     expected = printed(&defaults);
     got = printed(&example);
     assert_string_equal(got, expected);
     assert_string_equal(example.dsn, defaults.dsn); /* printed as *** */
     free(expected);
     free(got);
-    settings_free(&defaults);
-    settings_free(&example);
+    preferences_free(&defaults);
+    preferences_free(&example);
 }
 
 /* Each key of the print, "name = ", also stands in the example. */
@@ -52,14 +52,14 @@ test_example_is_complete(void **state)
 {
     char example[8192] = "", *all, *line, *rest;
     FILE *file = fopen(EXAMPLE, "r");
-    struct settings defaults;
+    struct preferences defaults;
     size_t n = 0;
 
     (void)state;
     assert_non_null(file);
     assert_true(fread(example, 1, sizeof example - 1, file) > 0);
     fclose(file);
-    assert_int_equal(settings_load(NULL, &defaults), 0);
+    assert_int_equal(preferences_load(NULL, &defaults), 0);
     rest = all = printed(&defaults);
     while ((line = strsep(&rest, "\n")) != NULL) {
         char key[64];
@@ -72,21 +72,21 @@ test_example_is_complete(void **state)
     }
     assert_true(n >= 17);
     free(all);
-    settings_free(&defaults);
+    preferences_free(&defaults);
 }
 
 static int
 faults_of(const char *text)
 {
-    char path[] = "/tmp/hler-settings-XXXXXX";
+    char path[] = "/tmp/hler-preferences-XXXXXX";
     int fd = mkstemp(path), faults;
-    struct settings settings;
+    struct preferences settings;
 
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     close(fd);
-    faults = settings_load(path, &settings);
-    settings_free(&settings);
+    faults = preferences_load(path, &settings);
+    preferences_free(&settings);
     unlink(path);
     return faults;
 }
