@@ -85,9 +85,18 @@ INSERT INTO hler.setting VALUES
 GRANT SELECT ON hler.setting TO hler_operator;
 
 CREATE FUNCTION hler_core.setting(name text) RETURNS bigint
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT s.value FROM hler.setting AS s WHERE s.name = setting.name
-$$;
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT s.value FROM hler.setting AS s WHERE s.name = setting.name);
+END $$;
+
+-- This transaction need not wait for the disk: after a crash of the server what it did is found
+-- missing and done again (offers, output, ticks; never grants, results and ends).
+CREATE FUNCTION hler_core.may_be_lost() RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
+END $$;
 
 CREATE FUNCTION hler_core.ms(value bigint) RETURNS interval
 LANGUAGE sql IMMUTABLE AS $$

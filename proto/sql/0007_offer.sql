@@ -5,8 +5,9 @@ SET LOCAL ROLE hler_owner;
 -- The operation's inputs with the defaults of what was left out.  json, not jsonb, keeps
 -- every value as it was written.
 CREATE FUNCTION hler_core.inputs_filled(o hler.operation) RETURNS json
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    WITH d AS MATERIALIZED (
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (WITH d AS MATERIALIZED (
         SELECT f.name, f.default_value FROM hler.field AS f
          WHERE f.type = o.type AND f.version = o.version AND f.default_value IS NOT NULL)
     SELECT CASE WHEN NOT EXISTS (SELECT FROM d) THEN o.inputs ELSE (
@@ -15,24 +16,28 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
                  WHERE json_typeof(i.value) <> 'null' OR NOT EXISTS (SELECT FROM d WHERE d.name = i.key)
                 UNION ALL
                 SELECT d.name, d.default_value FROM d
-                 WHERE coalesce(json_typeof(o.inputs -> d.name), 'null') = 'null') AS all_of) END
-$$;
+                 WHERE coalesce(json_typeof(o.inputs -> d.name), 'null') = 'null') AS all_of) END);
+END $$;
 
 -- Outputs of the tasks that this one needs, directly or not, by name.
 CREATE FUNCTION hler_core.upstream_outputs(task uuid) RETURNS json
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    WITH RECURSIVE up (id) AS (
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (WITH RECURSIVE up (id) AS (
         SELECT n.needs FROM hler.task_need AS n WHERE n.task = upstream_outputs.task
         UNION
         SELECT n.needs FROM up JOIN hler.task_need AS n ON n.task = up.id)
     SELECT coalesce(json_object_agg(t.key, coalesce(out.outputs, '{}')), '{}')
-      FROM up JOIN hler.task AS t ON t.id = up.id LEFT JOIN hler.task_output AS out ON out.task = up.id
-$$;
+      FROM up JOIN hler.task AS t ON t.id = up.id LEFT JOIN hler.task_output AS out ON out.task = up.id);
+END $$;
 
 -- The offer's JSON text (PROTOCOL.md section 3) for attempts, in the order given.
 CREATE FUNCTION hler_core.offer_messages(tasks uuid[], attempts int[])
 RETURNS TABLE (pool text, task uuid, attempt int, token text, message text)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     SELECT a.pool, a.task, a.attempt, a.token,
            json_build_object('v', 1, 'operation', o.id, 'type', o.type, 'requester', o.requester, 'target', o.target,
                'task', t.id, 'name', d.name, 'key', t.key, 'attempt', a.attempt, 'token', a.token,
@@ -47,31 +52,37 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
       JOIN hler.task AS t ON t.id = a.task
       JOIN hler.operation AS o ON o.id = t.operation
       JOIN hler.task_type AS d ON d.id = t.task_type
-     ORDER BY want.n
-$$;
+     ORDER BY want.n;
+END $$;
 
 -- Views call it with the rights of their reader, hence SECURITY DEFINER and the grant.
 CREATE FUNCTION hler_core.is_live(w hler.worker) RETURNS boolean
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT NOT w.stopped AND s.elapsed_ms - w.heard_ms <= s.lost_after_ms FROM hler.silence AS s
-$$;
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT NOT w.stopped AND s.elapsed_ms - w.heard_ms <= s.lost_after_ms FROM hler.silence AS s);
+END $$;
 
 GRANT EXECUTE ON FUNCTION hler_core.is_live(hler.worker) TO hler_frontend, hler_operator, hler_dispatcher;
 
 -- How many more offers may lie in a pool.
 CREATE FUNCTION hler_core.room(pool text) RETURNS bigint
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT greatest(hler_core.setting('window_min'), hler_core.setting('window_per_slot') *
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT greatest(hler_core.setting('window_min'), hler_core.setting('window_per_slot') *
                (SELECT coalesce(sum(w.slots), 0) FROM hler.worker AS w
                  WHERE w.pool = room.pool AND NOT w.draining AND hler_core.is_live(w))::bigint)
-           - (SELECT count(*) FROM hler.attempt AS a WHERE a.pool = room.pool AND a.state = 'offered')
-$$;
+           - (SELECT count(*) FROM hler.attempt AS a WHERE a.pool = room.pool AND a.state = 'offered'));
+END $$;
 
 -- Take up to `most` ready tasks of a pool.  The shape matters (traps 3.1): literal state,
 -- so that the partial index fits a generic plan; MATERIALIZED, so that LIMIT holds; NO KEY
 -- UPDATE, so that a row's children being inserted do not hide it; state checked again.
 CREATE FUNCTION hler_core.take_ready(pool text, most bigint) RETURNS uuid[]
-LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    ids uuid[];
+BEGIN
     WITH due AS MATERIALIZED (
         SELECT t.id FROM hler.task AS t
          WHERE t.state = 'ready' AND t.pool = take_ready.pool
@@ -86,8 +97,9 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
         SELECT taken.id, taken.attempt, hler_core.token(), 'offered', taken.pool, clock_timestamp(),
                (clock_timestamp() AT TIME ZONE 'UTC')::date
           FROM taken)
-    SELECT array_agg(taken.id ORDER BY taken.priority DESC, taken.ready_at, taken.id) FROM taken
-$$;
+    SELECT array_agg(taken.id ORDER BY taken.priority DESC, taken.ready_at, taken.id) INTO ids FROM taken;
+    RETURN ids;
+END $$;
 
 CREATE FUNCTION hler_core.offer_due(dispatcher text, max int)
 RETURNS TABLE (pool text, task uuid, attempt int, token text, message text)
@@ -97,6 +109,7 @@ DECLARE
     one_pool  text;
     ids       uuid[];
 BEGIN
+    PERFORM hler_core.may_be_lost();
     -- The pool's row is the lock under which its window is counted: two dispatchers would
     -- otherwise fill it twice.  Taken in order of names.
     FOR one_pool IN SELECT p.name FROM hler.pool AS p ORDER BY p.name LOOP
@@ -115,13 +128,16 @@ END $$;
 -- Pools where an offer has lain for longer than age_ms and was not published again since:
 -- the dispatcher asks the broker whether their queues are empty.
 CREATE FUNCTION hler_core.pools_to_check(age_ms int) RETURNS TABLE (pool text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     SELECT p.name FROM hler.pool AS p
      WHERE EXISTS (SELECT FROM hler.attempt AS a
                     WHERE a.state = 'offered' AND a.pool = p.name
                       AND a.offered_at < clock_timestamp() - hler_core.ms(age_ms)
-                      AND coalesce(a.reoffered_at, a.offered_at) < clock_timestamp() - hler_core.ms(age_ms))
-$$;
+                      AND coalesce(a.reoffered_at, a.offered_at) < clock_timestamp() - hler_core.ms(age_ms));
+END $$;
 
 -- The same attempts under the same tokens again, where the broker may have lost them.  One
 -- that is still queued somewhere costs a refused claim, no more.
@@ -133,6 +149,7 @@ DECLARE
     tasks      uuid[];
     numbers    int[];
 BEGIN
+    PERFORM hler_core.may_be_lost();
     WITH late AS MATERIALIZED (
         SELECT a.task, a.attempt FROM hler.pool AS p
           JOIN hler.attempt AS a ON a.pool = p.name AND a.state = 'offered'

@@ -13,7 +13,7 @@ END $$;
 
 -- The answer to a claim that reads the attempt as it is after all grants of the batch.
 CREATE FUNCTION hler_core.claim_verdict(a hler.attempt, claimant text, claimed_by uuid, claimed_token text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE AS $$
     SELECT CASE
         WHEN a.task IS NULL OR a.token <> claimed_token THEN 'unknown'
         WHEN a.state = 'void' THEN CASE WHEN a.cause IN ('cancelled', 'start_by') THEN 'cancelled' ELSE 'superseded' END

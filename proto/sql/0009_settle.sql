@@ -234,7 +234,8 @@ BEGIN
         INSERT INTO hler.verdict (class, state, operation, task, cause, message)
         SELECT TG_TABLE_NAME, n.state, CASE WHEN is_task THEN (to_jsonb(n) ->> 'operation')::uuid ELSE n.id END,
                CASE WHEN is_task THEN n.id END, n.cause, n.message
-          FROM new_rows AS n JOIN old_rows AS o ON o.id = n.id WHERE n.state <> o.state;
+          FROM new_rows AS n JOIN old_rows AS o ON o.id = n.id
+         WHERE n.state <> o.state AND n.state NOT IN ('ready', 'queued'); -- our own hand-overs are no news
     END IF;
     IF is_task AND EXISTS (SELECT FROM new_rows AS n WHERE n.state = 'ready') THEN
         PERFORM pg_notify('hler_work', '');

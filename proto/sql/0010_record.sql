@@ -82,60 +82,68 @@ CREATE TYPE hler_core.fact AS (
 -- for them meanwhile, so looking is enough to know a duplicate.
 CREATE FUNCTION hler_core.judge(users text[], kinds text[], tasks uuid[], attempts int[], tokens text[],
                                 seqs bigint[], at timestamptz[], data text[]) RETURNS hler_core.fact[]
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT array_agg((n, username, kind, e.task, e.attempt, e.token, e.place, e.worker_at, e.data,
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT array_agg((n, username, kind, e.task, e.attempt, e.token,
+        CASE WHEN e.fits OR NOT e.has_readable THEN e.place END, e.worker_at, e.data,
         CASE WHEN a.task IS NULL OR a.token <> e.token THEN 'unknown'
              WHEN a.worker <> e.username THEN CASE e.kind WHEN 'refused' THEN 'stale' ELSE 'foreign' END
-             WHEN NOT e.fits THEN 'not_recordable'
              WHEN e.copy > 1 OR EXISTS (
                  SELECT FROM hler.event AS v WHERE v.task = a.task AND v.attempt = a.attempt AND v.seq = e.place
                     AND v.offered_on = a.offered_on AND e.kind <> 'output'
                  UNION ALL
                  SELECT FROM hler.output_event AS v WHERE v.task = a.task AND v.attempt = a.attempt
                     AND v.seq = e.place AND v.offered_on = a.offered_on AND e.kind = 'output') THEN 'duplicate'
+             WHEN NOT e.fits THEN 'not_recordable'
              WHEN a.state = 'void' THEN 'stale'
              ELSE 'recorded' END,
         a.offered_on, a.offered_at, t.operation)::hler_core.fact ORDER BY n)
-      -- an unreadable event is no copy of a readable one
+      -- an unreadable event is no copy of a readable one, and leaves it the number
       FROM (SELECT c.*, row_number() OVER (PARTITION BY c.username, c.task, c.attempt, c.token, c.place, c.fits
-                                           ORDER BY c.n) AS copy
+                                           ORDER BY c.n) AS copy,
+                   bool_or(c.fits) OVER (PARTITION BY c.username, c.task, c.attempt, c.token, c.place) AS has_readable
               FROM (SELECT r.*, hler_core.kind_seq(r.kind, r.seq) AS place,
                            r.kind = 'output' AND r.seq >= 1 OR hler_core.is_recordable(r.kind, r.seq, r.data) AS fits
                       FROM unnest(users, kinds, tasks, attempts, tokens, seqs, at, data) WITH ORDINALITY
                            AS r (username, kind, task, attempt, token, seq, worker_at, data, n)) AS c) AS e
       LEFT JOIN hler.attempt AS a ON a.task = e.task AND a.attempt = e.attempt
-      LEFT JOIN hler.task AS t ON t.id = a.task
-$$;
+      LEFT JOIN hler.task AS t ON t.id = a.task);
+END $$;
 
 CREATE FUNCTION hler_core.set_aside(facts hler_core.fact[], source text) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     INSERT INTO hler.dead_message (source, reason, facts, body, size)
     SELECT source, CASE f.verdict WHEN 'unknown' THEN 'unknown_attempt' ELSE f.verdict END,
            json_build_object('user', f.username, 'kind', f.kind, 'task', f.task, 'attempt', f.attempt,
                              'token', f.token, 'seq', f.seq, 'time', f.worker_at)::text,
            convert_to(f.data, 'UTF8'), coalesce(octet_length(f.data), 0)
-      FROM unnest(facts) AS f WHERE f.verdict IN ('unknown', 'foreign', 'not_recordable') ORDER BY f.i
-$$;
+      FROM unnest(facts) AS f WHERE f.verdict IN ('unknown', 'foreign', 'not_recordable') ORDER BY f.i;
+END $$;
 
--- Rows of hler.event for what is new.  Of stale ones the journal's records only: another
+-- Rows of hler.event for what is new.  What cannot be recorded has been set aside, and a tombstone
+-- takes its number, so that it is set aside once and leaves no gap to ask for.  Of stale ones the journal's records only: another
 -- worker's word about an attempt must not take the place of its owner's.
 CREATE FUNCTION hler_core.add_events(facts hler_core.fact[]) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     INSERT INTO hler.event (task, attempt, seq, offered_on, stale, kind, data, worker_at, recorded_at)
-    SELECT f.task, f.attempt, f.seq, f.offered_on, f.verdict = 'stale', f.kind, f.data::json,
-           f.worker_at, clock_timestamp()
+    SELECT f.task, f.attempt, f.seq, f.offered_on, f.verdict = 'stale',
+           CASE f.verdict WHEN 'not_recordable' THEN 'tombstone' ELSE f.kind END,
+           CASE f.verdict WHEN 'not_recordable' THEN '{}' ELSE f.data END::json, f.worker_at, clock_timestamp()
       FROM unnest(facts) AS f
-     WHERE f.verdict = 'recorded' AND f.kind <> 'held' OR f.verdict = 'stale' AND f.seq > 0
-    ON CONFLICT DO NOTHING
-$$;
+     WHERE f.verdict = 'recorded' AND f.kind <> 'held' OR f.verdict IN ('stale', 'not_recordable') AND f.seq > 0
+    ON CONFLICT DO NOTHING;
+END $$;
 
 CREATE FUNCTION hler_core.add_results(facts hler_core.fact[]) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     INSERT INTO hler.result (entity, field, offered_at, task, attempt, seq, operation, mode, secret, stale, value,
                              recorded_at)
     SELECT (f.data::json ->> 'entity')::uuid, f.data::json ->> 'field', f.offered_at, f.task, f.attempt, f.seq,
            f.operation, f.data::json ->> 'mode', coalesce((f.data::json ->> 'secret')::boolean, false),
            f.verdict = 'stale', f.data::json -> 'value', clock_timestamp()
       FROM unnest(facts) AS f WHERE f.verdict IN ('recorded', 'stale') AND f.kind = 'result'
-    ON CONFLICT DO NOTHING
-$$;
+    ON CONFLICT DO NOTHING;
+END $$;

@@ -3,26 +3,29 @@ SET LOCAL ROLE hler_owner;
 
 -- May these outputs be stored?  They travel in later offers, which must fit one message.
 CREATE FUNCTION hler_core.outputs_fit(task uuid, outputs text) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT octet_length(outputs) <= 65536 AND octet_length(outputs) + (
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT octet_length(outputs) <= 65536 AND octet_length(outputs) + (
                SELECT coalesce(sum(octet_length(out.outputs::text)), 0)
                  FROM hler.task AS t JOIN hler.task AS sibling ON sibling.operation = t.operation AND sibling.id <> t.id
                  JOIN hler.task_output AS out ON out.task = sibling.id
-                WHERE t.id = outputs_fit.task) <= 524288
-$$;
+                WHERE t.id = outputs_fit.task) <= 524288);
+END $$;
 
 CREATE FUNCTION hler_core.add_outputs(facts hler_core.fact[]) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     INSERT INTO hler.task_output (task, outputs)
     SELECT f.task, f.data::json -> 'outputs' FROM unnest(facts) AS f
      WHERE f.verdict = 'recorded' AND f.kind = 'finished' AND f.data::json ->> 'state' = 'succeeded'
        AND f.data::json ->> 'outputs' <> '{}' AND hler_core.outputs_fit(f.task, f.data::json ->> 'outputs')
-    ON CONFLICT (task) DO UPDATE SET outputs = excluded.outputs
-$$;
+    ON CONFLICT (task) DO UPDATE SET outputs = excluded.outputs;
+END $$;
 
 -- What the new events say, on the attempts' rows.  Nothing here depends on what came before.
 CREATE FUNCTION hler_core.add_facts(facts hler_core.fact[]) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     UPDATE hler.attempt AS a
        SET worker = coalesce(a.worker, s.username),
            events_recorded = a.events_recorded + s.numbered,
@@ -57,13 +60,14 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
                            count(*) FILTER (WHERE f.kind = 'result') AS results,
                            bool_or(f.kind = 'lost') AS lost, bool_or(f.kind = 'refused') AS refused,
                            bool_or(f.kind = 'declined') AS declined,
-                           max(f.data) FILTER (WHERE f.kind = 'finished')::json AS fin,
+                           max(f.data) FILTER (WHERE f.kind = 'finished' AND f.verdict = 'recorded')::json AS fin,
                            max(f.data) FILTER (WHERE f.seq < 0)::json AS said
-                      FROM unnest(facts) AS f WHERE f.verdict = 'recorded' AND f.kind <> 'held'
+                      FROM unnest(facts) AS f
+                     WHERE f.verdict = 'recorded' AND f.kind <> 'held' OR f.verdict = 'not_recordable' AND f.seq > 0
                      GROUP BY f.task, f.attempt) AS g
              OFFSET 0) AS s -- computed once, not in every place that names it
-     WHERE a.task = s.task AND a.attempt = s.attempt
-$$;
+     WHERE a.task = s.task AND a.attempt = s.attempt;
+END $$;
 
 CREATE FUNCTION hler_core.record_state(users text[], kinds text[], tasks uuid[], attempts int[], tokens text[],
                                        seqs bigint[], at timestamptz[], data text[])
@@ -85,7 +89,7 @@ BEGIN
     PERFORM hler_core.add_facts(facts);
     SELECT array_agg(s.task), array_agg(s.attempt) INTO live, numbers
       FROM (SELECT DISTINCT f.task, f.attempt FROM unnest(facts) AS f
-             WHERE f.verdict = 'recorded' AND f.kind <> 'held') AS s;
+             WHERE f.verdict = 'recorded' AND f.kind <> 'held' OR f.verdict = 'not_recordable' AND f.seq > 0) AS s;
     IF live IS NOT NULL THEN
         PERFORM hler_core.settle(live, numbers);
         PERFORM hler_core.close_gaps(live, numbers);
@@ -95,11 +99,12 @@ END $$;
 
 -- Forget gaps that are filled.
 CREATE FUNCTION hler_core.close_gaps(tasks uuid[], attempts int[]) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     DELETE FROM hler.gap AS g USING hler.attempt AS a, unnest(tasks, attempts) AS w (task, attempt)
      WHERE g.task = w.task AND g.attempt = w.attempt AND a.task = w.task AND a.attempt = w.attempt
-       AND a.events_recorded >= a.last_seq
-$$;
+       AND a.events_recorded >= a.last_seq;
+END $$;
 
 -- Output and progress: rows and counters, no states.  Locks attempts only.
 CREATE FUNCTION hler_core.record_output(users text[], kinds text[], tasks uuid[], attempts int[], tokens text[],
@@ -111,6 +116,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     facts hler_core.fact[];
 BEGIN
+    PERFORM hler_core.may_be_lost();
     PERFORM hler_core.lock_attempts(tasks, attempts);
     facts := hler_core.judge(users, kinds, tasks, attempts, tokens, seqs, at, data);
     PERFORM hler_core.set_aside(facts, 'hler.output');

@@ -58,7 +58,10 @@ END $$;
 -- they do not know (a database restored from a backup) is left alone.
 CREATE FUNCTION hler_core.stops_for(username text, inst uuid, held hler_core.holding[])
 RETURNS TABLE (task uuid, attempt int, token text, cause text, grace_ms bigint)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     SELECT h.task, h.attempt, h.token,
            CASE WHEN a.stop_requested_at IS NOT NULL THEN coalesce(a.stop_cause, 'cancelled')
                 WHEN a.cause IN ('cancelled', 'start_by') AND a.state = 'void' THEN 'cancelled'
@@ -71,14 +74,17 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
        AND (a.state IN ('void', 'succeeded', 'failed', 'timed_out', 'cancelled')
             OR a.worker <> username OR a.instance <> inst OR a.stop_requested_at IS NOT NULL)
         OR h.state = 'claimed' AND a.state IN ('granted', 'lost') AND a.stop_requested_at IS NOT NULL
-           AND a.worker = username
-$$;
+           AND a.worker = username;
+END $$;
 
 -- Attempts that the tables think the worker has and its heartbeat lacks, and those with a gap
 -- in their events: the worker is asked for them, now and then.
 CREATE FUNCTION hler_core.reports_for(username text, inst uuid, held hler_core.holding[])
 RETURNS TABLE (task uuid, attempt int, token text)
-LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH want AS MATERIALIZED (
         SELECT a.task, a.attempt FROM hler.attempt AS a
          WHERE a.worker = username AND a.state IN ('granted', 'started', 'lost') AND a.instance = inst
@@ -96,17 +102,18 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
                    < clock_timestamp() - hler_core.ms(hler_core.setting('report_after_ms'))
              ORDER BY l.task, l.attempt FOR NO KEY UPDATE OF l SKIP LOCKED) AS late
      WHERE a.task = late.task AND a.attempt = late.attempt
-    RETURNING a.task, a.attempt, a.token
-$$;
+    RETURNING a.task, a.attempt, a.token;
+END $$;
 
 CREATE FUNCTION hler_core.note_strays(username text, held hler_core.holding[]) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     UPDATE hler.worker AS w SET conflict = s.n || ' attempts that the tables do not know, first ' || s.first
       FROM (SELECT count(*) AS n, min(h.task || '.' || h.attempt) AS first FROM unnest(held) AS h
              WHERE NOT EXISTS (SELECT FROM hler.attempt AS a
                                 WHERE a.task = h.task AND a.attempt = h.attempt AND a.token = h.token)) AS s
-     WHERE w.id = username AND s.n > 0
-$$;
+     WHERE w.id = username AND s.n > 0;
+END $$;
 
 CREATE FUNCTION hler_core.heartbeat_one(username text, reply_to text, b jsonb)
 RETURNS TABLE (worker text, control text, session uuid, number bigint, kind text, task uuid, attempt int,
@@ -143,6 +150,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     beat record;
 BEGIN
+    PERFORM hler_core.may_be_lost();
     FOR beat IN SELECT h.* FROM unnest(users, controls, bodies) WITH ORDINALITY AS h (username, control, body, n)
                  ORDER BY h.username, h.n LOOP
         BEGIN
@@ -164,7 +172,11 @@ $$;
 -- Stops newly asked for; heartbeats repeat them for as long as the worker lists the attempt.
 CREATE FUNCTION hler_core.stops_due()
 RETURNS TABLE (control text, task uuid, attempt int, token text, cause text, grace_ms bigint)
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM hler_core.may_be_lost();
+    RETURN QUERY
     WITH due AS MATERIALIZED (
         SELECT a.task, a.attempt FROM hler.attempt AS a
          WHERE a.stop_requested_at IS NOT NULL AND a.stop_sent_at IS NULL
@@ -178,8 +190,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
            coalesce(sent.stop_cause, 'cancelled'), d.grace_ms
       FROM sent JOIN hler.worker AS w ON w.id = sent.worker AND NOT w.stopped
       JOIN hler.task AS t ON t.id = sent.task JOIN hler.task_type AS d ON d.id = t.task_type
-     WHERE sent.state IN ('granted', 'started', 'lost', 'void')
-$$;
+     WHERE sent.state IN ('granted', 'started', 'lost', 'void');
+END $$;
 
 GRANT EXECUTE ON FUNCTION hler_core.heartbeat(text[], text[], text[]), hler_core.worker_gone(text, uuid, text),
     hler_core.stops_due() TO hler_dispatcher;

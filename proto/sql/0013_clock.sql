@@ -33,6 +33,7 @@ END $$;
 CREATE FUNCTION hler_core.tick(sent_at timestamptz, lost_after_ms int, tick_ms int) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    PERFORM hler_core.may_be_lost();
     UPDATE hler.silence AS s
        SET elapsed_ms = s.elapsed_ms + least(2 * tick_ms, greatest(0, coalesce(
                             EXTRACT(epoch FROM tick.sent_at - s.last_tick_at) * 1000, 0)))::bigint,
@@ -100,6 +101,7 @@ END $$;
 CREATE FUNCTION hler_core.clock_step() RETURNS TABLE (promoted int, expired int)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    PERFORM hler_core.may_be_lost();
     PERFORM hler_core.make_partitions();
     WITH due AS MATERIALIZED (
         SELECT t.id FROM hler.task AS t
@@ -127,7 +129,11 @@ END $$;
 -- a dead dispatcher took is taken again after a minute.
 CREATE FUNCTION hler_core.verdicts_take(dispatcher text, max int)
 RETURNS TABLE (id uuid, routing_key text, message text)
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM hler_core.may_be_lost();
+    RETURN QUERY
     WITH due AS MATERIALIZED (
         SELECT v.no FROM hler.verdict AS v
          WHERE v.taken_at IS NULL OR v.taken_at < clock_timestamp() - interval '1 minute'
@@ -147,13 +153,15 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
             -- a CloudEvents attribute is there or not, never null
             || CASE WHEN o.traceparent IS NULL THEN '{}' ELSE jsonb_build_object('traceparent', o.traceparent) END)::text
       FROM taken AS v JOIN hler.operation AS o ON o.id = v.operation
-     ORDER BY v.no
-$$;
+     ORDER BY v.no;
+END $$;
 
 CREATE FUNCTION hler_core.verdicts_done(ids uuid[]) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    DELETE FROM hler.verdict AS v WHERE v.id = ANY (ids)
-$$;
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM hler_core.may_be_lost();
+    DELETE FROM hler.verdict AS v WHERE v.id = ANY (ids);
+END $$;
 
 CREATE FUNCTION hler_core.listener_register(name text, requester text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

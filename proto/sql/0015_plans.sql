@@ -1,4 +1,6 @@
--- Plans of the functions on the busy path.  They touch few rows of tables that grow from
+-- Plans of the functions on the busy path.  They are PL/pgSQL throughout: its plans live as
+-- long as the connection, where an SQL function that is not inlined is planned in every call.
+--  They touch few rows of tables that grow from
 -- empty to millions within the life of one connection and its cached plans; statistics of
 -- the empty table would choose sequential scans, hash and merge joins, which then read it
 -- all.  Index look-ups are right at every size.

@@ -132,7 +132,7 @@ def test_graphs_run_side_by_side_and_join(db):
         {"name": "a", "executor": "command", "needs": []}, {"name": "b", "executor": "command", "needs": []},
         {"name": "c", "executor": "command", "needs": ["a", "b"]}]})
     op = db.submit("t.graph")
-    first, second = db.offer()
+    first, second = sorted(db.offer(), key=lambda offer: offer["name"])
     db.run(first)
     assert db.states(op) == ("running", ["succeeded", "queued", "blocked"])
     db.run(second, "failed")
@@ -199,6 +199,10 @@ def test_unknown_foreign_and_broken_events_are_set_aside_once(db):
     assert [r[0] for r in db.rows("SELECT reason FROM hler.dead_message ORDER BY id")] == [
         "unknown_attempt", "unknown_attempt", "foreign"] + ["not_recordable"] * 3
     assert db.states(op) == ("running", ["running"])
+    # their numbers are taken: sent again they are copies, and they leave no gap
+    assert db.events([(offer, "result", 2, {"entity": "x"}), (offer, "finished", 3, {"state": "odd"})]) == ["duplicate"] * 2
+    assert db.rows("SELECT seq, kind FROM hler.event ORDER BY seq") == [(1, "started"), (2, "tombstone"), (3, "tombstone")]
+    assert db.rows("SELECT events_recorded, last_seq, results_recorded FROM hler.attempt") == [(3, 3, 1)]
 
 
 def test_output_becomes_lines_in_the_order_they_began(db):
