@@ -156,8 +156,9 @@ const struct command command_submit = {
         "a string or uuid as it stands, others as JSON.  FIELD:=JSON is always JSON.\n"
         "FIELD=@FILE takes the value from a file (FIELD=@@x is the text @x).\n"
         "Every fault of the request is said on a line of its own; nothing is stored then.\n\n"
-        "  hler submit site.deploy title=Hello theme=dark --follow\n"
-        "  hler submit site.deploy --inputs site.json --wait --timeout 600\n"
-        "  hler submit site.deploy title=@title.txt 'theme:=\"dark\"' --key order-17\n",
+        "  hler submit site.deploy title=Hello --target $SITE --follow\n"
+        "  hler submit site.deploy --inputs site.json --target $SITE --wait --timeout 600\n"
+        "  hler submit site.deploy title=@title.txt 'theme:=\"dark\"' --target $SITE"
+        " --key order-17\n",
     .run = run,
 };
