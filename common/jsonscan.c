@@ -21,6 +21,7 @@ struct scan {
     const char *text;
     size_t len, at;
     struct jsonscan_error *err;
+    int depth_max;
     size_t values;
     size_t keys; /* on the stack */
     uint32_t key_hash[JSONSCAN_KEYS];
@@ -218,7 +219,7 @@ scan_container(struct scan *s, int depth)
     unsigned char end = keyed ? '}' : ']';
     size_t first_key = s->keys;
 
-    if (depth == JSONSCAN_DEPTH)
+    if (depth == s->depth_max)
         return fail(s, "nested too deep", s->at);
     s->at++;
     skip_space(s);
@@ -263,7 +264,7 @@ scan_value(struct scan *s, int depth)
 }
 
 int
-jsonscan(const char *text, size_t len, struct jsonscan_error *err)
+jsonscan_within(const char *text, size_t len, int depth_max, struct jsonscan_error *err)
 {
     struct scan s; /* its large arrays need no clearing */
     size_t valid = utf8_valid_prefix(text, len);
@@ -272,6 +273,7 @@ jsonscan(const char *text, size_t len, struct jsonscan_error *err)
     s.len = len;
     s.at = 0;
     s.err = err;
+    s.depth_max = depth_max;
     s.values = 0;
     s.keys = 0;
     if (valid != len)
@@ -281,4 +283,10 @@ jsonscan(const char *text, size_t len, struct jsonscan_error *err)
         return -1;
     skip_space(&s);
     return s.at == len ? 0 : fail(&s, "text behind the value", s.at);
+}
+
+int
+jsonscan(const char *text, size_t len, struct jsonscan_error *err)
+{
+    return jsonscan_within(text, len, JSONSCAN_DEPTH, err);
 }

@@ -23,4 +23,8 @@ struct jsonscan_error {
  * around it; else -1 with *err filled. */
 int jsonscan(const char *text, size_t len, struct jsonscan_error *err) MUST_CHECK;
 
+/* The same with another depth: for a value that will stand inside of a larger text. */
+int jsonscan_within(const char *text, size_t len, int depth_max,
+                    struct jsonscan_error *err) MUST_CHECK;
+
 #endif

@@ -44,6 +44,8 @@ def test_emit(spawner):
     ("field \"$(head -c 65537 /dev/zero | tr '\\0' x)\"", 65, "longer"),
     ("field \"$(printf '\\377')\"", 65, "UTF-8"),
     ("--progress 5", 65, "not a JSON object"),
+    (f"--json field '{'[' * 15}{']' * 15}'", 65, "nested too deep"),
+    ("--progress '%s'" % ('{"a":' * 15 + "{}" + "}" * 15), 65, "nested too deep"),
     ("field", 2, "usage"),
     ("--nonsense field v", 2, "nonsense"),
 ])
@@ -53,6 +55,12 @@ def test_emit_refusals(spawner, arguments, code, reason):
     assert attempt.output() == b"code %d\n" % code
     assert reason in attempt.output("stderr").decode()
     assert attempt.of("result") == []
+
+
+def test_the_deepest_value_that_fits_into_its_event(spawner):
+    deepest = "[" * 14 + "]" * 14
+    attempt = spawner.sh(f"{EMIT} --json field '{deepest}'", env={"HLER_TARGET": TARGET})
+    assert attempt.end().results == 1 and attempt.of("result")[0].endswith(deepest.encode()), attempt.of("result")
 
 
 def test_emit_without_target_or_runner(spawner):

@@ -18,6 +18,10 @@
 #include "worker/runner/runner.h"
 
 #define BACKLOG 64
+/* What is acknowledged must fit into its event (protocol sections 1 and 6.1): a result's value
+ * stands two levels deep there, a progress object one. */
+#define RESULT_DEPTH (JSONSCAN_DEPTH - 2)
+#define PROGRESS_DEPTH (JSONSCAN_DEPTH - 1)
 #define JOURNAL_REFUSAL "the journal cannot take it"
 
 static const char *
@@ -155,7 +159,7 @@ check_json(const struct run_emit_request *q, const char *value)
     struct jsonscan_error error;
     size_t at = 0;
 
-    if (jsonscan(value, q->length, &error) == -1)
+    if (jsonscan_within(value, q->length, q->result ? RESULT_DEPTH : PROGRESS_DEPTH, &error) == -1)
         return error.why;
     while (strchr(" \t\r\n", value[at]) != NULL)
         at++;
