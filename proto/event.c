@@ -12,8 +12,10 @@
 #define DISPATCHER_SOURCE "/hler/dispatcher/"
 #define WORKER_SOURCE "/hler/worker/"
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): parts of string literals */
 #define KIND(class_name, kind_word)                                                                \
     .class = class_name, .word = kind_word, .type = "aegir.hler." class_name "." kind_word ".v1"
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static const struct {
     const char *class, *word, *type;

@@ -60,27 +60,27 @@ test_vectors(void **state)
     assert_int_equal(wrong, 0);
 }
 
+static const struct event_result result = {
+    .entity = TASK, .field = "site_url", .append = true, .value = "[1]", .value_len = 3};
+static const struct event_finished finished = {
+    .state = "failed", .cause = "exit", .message = "", .exit_code = 1, .outputs = "{}"};
+static const struct event_rejected rejected = {.reason = "bad_json", .body = "{", .size = 1};
+static const struct event_held_attempt held = {{TASK, 1, TOKEN}, "claimed"};
+static const struct event_heartbeat heartbeat = {.session = SESSION,
+                                                 .instance = SESSION,
+                                                 .boot_id = SESSION,
+                                                 .pool = "default",
+                                                 .note = "",
+                                                 .control = "hler.control.w1." SESSION,
+                                                 .executors = "{}",
+                                                 .slots = 1,
+                                                 .held = &held,
+                                                 .n_held = 1};
+
 /* One of each kind, as the writer makes it. */
 static void
 write_data(struct buf *out, enum event_kind kind)
 {
-    const struct event_result result = {
-        .entity = TASK, .field = "site_url", .append = true, .value = "[1]", .value_len = 3};
-    const struct event_finished finished = {
-        .state = "failed", .cause = "exit", .message = "", .exit_code = 1, .outputs = "{}"};
-    const struct event_rejected rejected = {.reason = "bad_json", .body = "{", .size = 1};
-    const struct event_held_attempt held = {{TASK, 1, TOKEN}, "claimed"};
-    const struct event_heartbeat heartbeat = {.session = SESSION,
-                                              .instance = SESSION,
-                                              .boot_id = SESSION,
-                                              .pool = "default",
-                                              .note = "",
-                                              .control = "hler.control.w1." SESSION,
-                                              .executors = "{}",
-                                              .slots = 1,
-                                              .held = &held,
-                                              .n_held = 1};
-
     switch (kind) {
     case EVENT_STARTED:
         event_data_started(out, "w1", SESSION, 1);

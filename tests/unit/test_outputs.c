@@ -72,7 +72,8 @@ test_limits(void **state)
 
     (void)state;
     memset(text, 'x', MOST + 2);
-    memcpy(text, "a=", 2);
+    text[0] = 'a';
+    text[1] = '=';
     outputs_read(text, MOST + 1, &out);
     assert_non_null(strstr(out.fault, "more than 65536 bytes"));
     outputs_free(&out);

@@ -115,7 +115,7 @@ describe(const char *path, struct buf *out)
     CLEANUP(file_cleanup_close) int from = -1;
     CLEANUP(file_cleanup_close) int to = -1;
     int ends[2], status = 0, rc;
-    pid_t pid;
+    pid_t pid = -1;
 
     if (pipe2(ends, O_CLOEXEC) == -1)
         return log_errno(errno, "executor=%s: %m", path);
