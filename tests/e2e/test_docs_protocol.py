@@ -12,9 +12,9 @@ from test_schemas import validators
 
 PROTOCOL = "proto/PROTOCOL.md"
 SQL = "proto/sql/README.md"
-VALUES = {"uuid": "0190b3a4-0000-7000-8000-000000000001", 
-          "task": "0190b3a4-0000-7000-8000-000000000002", "attempt": "1", "seq": "1",
-          "token": "0123456789abcdef", "worker": "web-1", "id": "web-1", "time": "2026-01-02T03:04:05.678901Z", "word": "step", "field": "site_url", "cause": "exit",
+VALUES = {"uuid": "0190b3a4-0000-7000-8000-000000000001", "task": "0190b3a4-0000-7000-8000-000000000002", "attempt": "1",
+          "seq": "1", "token": "0123456789abcdef", "worker": "web-1", "id": "web-1", "word": "step", "field": "site_url",
+          "cause": "exit", "time": "2026-01-02T03:04:05.678901Z",
           "queue": "hler.control.web-1.0190b3a4-0000-7000-8000-000000000003"}
 SCALAR = r'(?:"[^"]*"|null|true|false|-?\d+)'
 
