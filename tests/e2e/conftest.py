@@ -37,7 +37,6 @@ def make_stack():
 def listener(stack):
     """A stranger on the shared stack's listener queue, with nothing old in it."""
     stranger = stack.listener()
-    stranger.read()
-    stranger.messages.clear()
+    stranger.forget()
     yield stranger
     stranger.close()

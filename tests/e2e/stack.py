@@ -65,6 +65,11 @@ class Listener:
             self.messages.append((method.routing_key, properties, json.loads(body)))
             self.raw.append((method.routing_key, properties, body))
 
+    def forget(self):
+        """Throws away what is there, which may be no JSON: tests of bad input use the same exchange."""
+        self.channel.queue_purge(self.queue)
+        self.messages, self.raw = [], []
+
     def events(self, operation):
         """The events of one operation, as they came."""
         return [e for key, _, e in self.read() if key.split(".")[4] == str(operation)]

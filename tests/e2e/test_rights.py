@@ -149,4 +149,5 @@ def test_a_front_end_sees_its_own_requests_only(stack):
                 cursor.execute(f"SELECT {call}", (done["id"],))
             assert caught.value.pgcode == "HL404", caught.value
             cursor.execute("ROLLBACK TO before")
+    stack.assert_complete(done["id"]) # output may arrive after the end
     assert stack.one("SELECT count(*) FROM hler.output WHERE operation = %s", done["id"], role="frontend") == 1
