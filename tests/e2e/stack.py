@@ -62,8 +62,11 @@ class Listener:
             method, properties, body = self.channel.basic_get(self.queue, auto_ack=True)
             if method is None:
                 return self.messages
-            self.messages.append((method.routing_key, properties, json.loads(body)))
-            self.raw.append((method.routing_key, properties, body))
+            try:
+                self.messages.append((method.routing_key, properties, json.loads(body)))
+                self.raw.append((method.routing_key, properties, body))
+            except ValueError:
+                pass # what another test published on purpose
 
     def forget(self):
         """Throws away what is there, which may be no JSON: tests of bad input use the same exchange."""
@@ -72,7 +75,7 @@ class Listener:
 
     def events(self, operation):
         """The events of one operation, as they came."""
-        return [e for key, _, e in self.read() if key.split(".")[4] == str(operation)]
+        return [e for key, _, e in self.read() if key.split(".")[4:5] == [str(operation)]]
 
     def close(self):
         self.connection.close()

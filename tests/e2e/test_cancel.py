@@ -75,5 +75,6 @@ def test_a_program_may_end_well_although_it_was_asked_to_stop(stack):
     wait_for(lambda: stack.output(operation) == b"started\n", what="the start")
     cancel(stack, operation)
     done = stack.wait(operation)
+    stack.assert_complete(operation)
     attempt, = stack.attempts(operation)
     assert attempt["exit_code"] == 0 and stack.output(operation) == b"started\ntidied\n", (done, attempt)

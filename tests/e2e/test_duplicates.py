@@ -66,7 +66,7 @@ def test_copies_of_events_change_nothing(stack, listener):
     worker = stack.attempts(done["id"])[0]["worker"]
     channel = stack.amqp(worker.replace("-", "_"))
     channel.confirm_delivery()
-    mine = [m for m in listener.messages if m[0].startswith(worker + ".") and m[0].split(".")[4] == str(done["id"])]
+    mine = [m for m in listener.messages if m[0].startswith(worker + ".") and m[0].split(".")[4:5] == [str(done["id"])]]
     for key, properties, _ in mine + mine[::-1]:
         body = next(b for k, p, b in listener.raw if p is properties)
         channel.basic_publish("hler.results", key, body, pika.BasicProperties(
