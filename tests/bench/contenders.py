@@ -86,6 +86,9 @@ class Stack:
             self.env = dict(re.findall(r"^(\w+)='(.*)'$", f.read(), re.M))
         self.environ = dict(os.environ, **self.env)
         self.prepare_types()
+        # The peers have no listener; the stack's own would be sent a copy of everything.
+        subprocess.run([f"{BUILD}/bin/hler", "listener", "remove", "stack"], check=True, env=self.environ,
+                       stdout=subprocess.DEVNULL)
         self.prepare_peers()
 
     def prepare_types(self):

@@ -39,8 +39,8 @@ set_system(const struct settings *s, const char *dir, struct strings *out)
     const char *tz = getenv("TZ");
 
     strings_set(out, "PATH", path);
-    set_path(out, "HOME", dir, REQUEST_WORK "/home");
-    set_path(out, "TMPDIR", dir, REQUEST_WORK "/tmp");
+    set_path(out, "HOME", dir, REQUEST_WORK);
+    set_path(out, "TMPDIR", dir, REQUEST_WORK);
     strings_set(out, "LANG", "C.UTF-8");
     strings_set(out, "LC_ALL", "C.UTF-8");
     if (tz != NULL)

@@ -44,8 +44,7 @@ make_files(const struct attempt *a, int dir_fd, const struct spool *spool)
     if (file_create(dir_fd, "meta", 0600, meta, (size_t)n) == -1 ||
         file_create(dir_fd, "offer", 0600, a->body, a->body_len) == -1 ||
         file_create(dir_fd, "vars.json", 0600, vars.data, vars.len) == -1 ||
-        file_create(dir_fd, "spec.json", 0600, spec, spec_len) == -1 ||
-        file_create(dir_fd, REQUEST_OUTPUTS, 0600, "", 0) == -1)
+        file_create(dir_fd, "spec.json", 0600, spec, spec_len) == -1)
         return -1;
     return 0;
 }
@@ -59,9 +58,7 @@ make_directory(const struct attempt *a, const struct spool *spool)
     if (mkdirat(spool->dir_fd, a->text, 0700) == -1)
         return -1;
     fd = openat(spool->dir_fd, a->text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd == -1 || make_files(a, fd, spool) == -1 || mkdirat(fd, REQUEST_WORK, 0700) == -1 ||
-        mkdirat(fd, REQUEST_WORK "/home", 0700) == -1 ||
-        mkdirat(fd, REQUEST_WORK "/tmp", 0700) == -1)
+    if (fd == -1 || make_files(a, fd, spool) == -1 || mkdirat(fd, REQUEST_WORK, 0700) == -1)
         return -1;
     return 0;
 }
