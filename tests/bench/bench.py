@@ -55,7 +55,7 @@ def bench_operations(stack, rounds):
         say(f"operations: round {i + 1} of {rounds}")
         rows["hler"].append(run_operations(stack, OPERATIONS))
         stack.reset_peers(OPERATIONS)
-        r = subprocess.run([floor, stack.peer_dsn, stack.port, "bench", "bench", "bench", str(OPERATIONS), "2", "16"],
+        r = subprocess.run([floor, stack.peer_dsn, stack.port, "bench", "bench", "bench", str(OPERATIONS), "2", "64"],
                            check=True, stdout=subprocess.PIPE, text=True)
         rows["floor"].append(json.loads(r.stdout)["rate"])
         stack.reset_peers(OPERATIONS)

@@ -75,7 +75,7 @@ def memory_kb(pid):
 class Stack:
     """deploy/stack in a directory of its own, and a database and vhost beside it for the peers."""
 
-    def __init__(self, workers=2, slots=16):
+    def __init__(self, workers=2, slots=64):
         self.dir = tempfile.mkdtemp(prefix="hler-bench.")
         os.rmdir(self.dir)
         say(f"stack up: {workers} workers of {slots} slots, one dispatcher")
