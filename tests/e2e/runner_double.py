@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
-BUILD = Path(os.environ.get('HLER_BUILD', TOP / 'build'))
+BUILD = Path(os.environ.get('BUILD', TOP / 'build'))
 if not BUILD.is_absolute():
     BUILD = TOP / BUILD
 

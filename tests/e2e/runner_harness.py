@@ -11,7 +11,7 @@ import zlib
 
 import pytest
 
-BUILD = pathlib.Path(os.environ.get("HLER_BUILD", "build")).resolve()
+BUILD = pathlib.Path(os.environ.get("BUILD", "build")).resolve()
 RUNNER = BUILD / "bin" / "hler-runner"
 EMIT = BUILD / "bin" / "hler-emit"
 
