@@ -133,7 +133,7 @@ on_settled(void *ctx, const struct parcel_label *label, enum mq_outcome outcome)
         outbox_pool_settled(outbox, label->name, outcome);
         break;
     case OUTBOX_VERDICT:
-        outbox_verdict_settled(outbox, label->name);
+        outbox_verdict_settled(outbox, label->name, outcome);
         break;
     case OUTBOX_STOP:
         break;

@@ -66,6 +66,6 @@ enum flow_status outbox_stops(struct outbox *outbox) MUST_CHECK;
 
 /* Verdict events: the next ones are taken when all of the last are settled and marked. */
 enum flow_status outbox_verdicts(struct outbox *outbox) MUST_CHECK;
-void outbox_verdict_settled(struct outbox *outbox, const char *id);
+void outbox_verdict_settled(struct outbox *outbox, const char *id, enum mq_outcome outcome);
 
 #endif

@@ -97,8 +97,9 @@ outbox_verdicts(struct outbox *outbox)
 }
 
 void
-outbox_verdict_settled(struct outbox *outbox, const char *id)
+outbox_verdict_settled(struct outbox *outbox, const char *id, enum mq_outcome outcome)
 {
-    pg_array_text(&outbox->verdicts_done, id, strlen(id));
+    if (outcome == MQ_CONFIRMED) /* else it is taken again after a while */
+        pg_array_text(&outbox->verdicts_done, id, strlen(id));
     outbox->n_verdicts--;
 }

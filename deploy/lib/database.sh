@@ -27,11 +27,12 @@ database_prepare() {
     mkdir -m 0700 -- "$base"
     [ "$(id -u)" != 0 ] || "${in_root[@]}" chown postgres:postgres -- "$base"
     database_run test -w "$base" || fail database "the user postgres cannot reach $base: a directory above it is closed to others"
-    (umask 077 && secret postgres >"$stack/run/pwfile" && chmod 0644 "$stack/run/pwfile")
+    (umask 077 && secret postgres >"$stack/run/pwfile")
+    [ "$(id -u)" != 0 ] || "${in_root[@]}" chown postgres -- "$stack/run/pwfile"
     # shellcheck disable=SC2094
     database_run "$bin/initdb" --no-sync -D "$base/data" -U postgres -A scram-sha-256 \
         --pwfile=/dev/stdin -E UTF8 --locale=C.UTF-8 <"$stack/run/pwfile" >>"$stack/log/postgres.log" 2>&1 ||
-        fail database "initdb failed" "$stack/log/postgres.log"
+        { rm -f -- "$stack/run/pwfile"; fail database "initdb failed" "$stack/log/postgres.log"; }
     rm -f -- "$stack/run/pwfile"
 }
 

@@ -142,6 +142,7 @@ programs_up() {
 # DIR/env: NAME='value' lines and one export line, nothing else.
 env_write() {
     local k names file=$stack/env
+    install -m 0600 /dev/null "$file.new" # its passwords are nobody else's from the first byte
     {
         put() { printf '%s=%s\n' "$1" "$(shell_quote "$2")"; }
         put HLER_FRONTEND_DSN "$(dsn hler_frontend hler_frontend)"
@@ -165,7 +166,6 @@ env_write() {
     } >"$file.new"
     names=$(sed 's/=.*//' "$file.new" | tr '\n' ' ')
     printf 'export %s\n' "${names% }" >>"$file.new"
-    chmod 0600 "$file.new"
     mv -f -- "$file.new" "$file"
     declare -p bin_dir workers dispatchers slots >"$stack/run/options"
 }

@@ -88,6 +88,7 @@ CREATE TABLE hler.operation (
 CREATE UNIQUE INDEX operation_idempotency_key ON hler.operation (requester, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
 CREATE INDEX operation_requester ON hler.operation (requester, created_at);
+CREATE INDEX operation_retry_of ON hler.operation (retry_of) WHERE retry_of IS NOT NULL;
 
 -- Operations to be cancelled if nothing has started by then; a row goes when its time comes.
 CREATE TABLE hler.start_limit (

@@ -185,6 +185,11 @@ BEGIN
         RAISE EXCEPTION 'operation % is %: only failed and cancelled ones are tried again', o.id, o.state
             USING ERRCODE = 'HL409';
     END IF;
+    -- Asked twice, or again after a lost answer: the retry that goes on.
+    SELECT x.id INTO made FROM hler.operation AS x WHERE x.retry_of = o.id AND x.finished_at IS NULL;
+    IF FOUND THEN
+        RETURN made;
+    END IF;
     INSERT INTO hler.operation (type, version, inputs, target, priority, requester, labels, traceparent, actor,
                                 retry_of, message)
     VALUES (o.type, o.version, o.inputs, o.target, o.priority, o.requester, o.labels, o.traceparent,

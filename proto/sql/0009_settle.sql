@@ -76,7 +76,9 @@ BEGIN
                                                          OR f.state = 'lost' AND NOT f.lost_said)
                                       AND (f.refused OR f.declined AND f.state <> 'offered'))
       INTO adopted, started, lost, ended, gone
-      FROM (SELECT (a.task, a.attempt)::hler_core.attempt_ref AS ref, a.state, a.lost_said, a.refused, a.declined,
+      FROM (SELECT (a.task, a.attempt)::hler_core.attempt_ref AS ref, a.state, a.refused, a.declined,
+                   -- a worker that has nothing of what did start has lost it
+                   a.lost_said OR a.declined AND a.started_at IS NOT NULL AS lost_said,
                    a.started_at IS NOT NULL AS ran,
                    a.end_state IS NOT NULL AND a.results_recorded >= a.results_expected AS over
               FROM unnest(tasks, attempts) AS w (task, attempt)

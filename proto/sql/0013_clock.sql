@@ -12,8 +12,10 @@ DECLARE
     lost    int;
 BEGIN
     SELECT array_agg(a.task), array_agg(a.attempt) INTO tasks, numbers
-      FROM hler.worker AS w JOIN hler.silence AS s ON s.elapsed_ms - w.heard_ms > s.lost_after_ms
-      JOIN hler.attempt AS a ON a.worker = w.id AND a.state IN ('granted', 'started');
+      FROM hler.worker AS w CROSS JOIN hler.silence AS s
+      JOIN hler.attempt AS a ON a.worker = w.id AND a.state IN ('granted', 'started')
+       -- another instance: the worker came back with another spool, and has none of these
+     WHERE s.elapsed_ms - w.heard_ms > s.lost_after_ms OR a.instance <> w.instance;
     IF tasks IS NULL THEN
         RETURN 0;
     END IF;
@@ -52,6 +54,7 @@ BEGIN
     SELECT array_agg(a.task), array_agg(a.attempt) INTO tasks, numbers
       FROM hler.silence AS s JOIN hler.attempt AS a
         ON a.state = 'lost' AND a.lost_at < clock_timestamp() - hler_core.ms(s.lost_after_ms)
+       AND coalesce(a.left_behind, 0) = 0 -- what is known to live on is not over
       JOIN hler.task AS t ON t.id = a.task
       JOIN hler.task_type AS d ON d.id = t.task_type AND d.repeatable;
     IF tasks IS NULL THEN

@@ -97,7 +97,7 @@ class Stack:
 
     def up(self):
         environ = dict(os.environ)
-        log = f"log_path={self.dir}/log/sanitizer"
+        log = f"log_path='{self.dir}/log/sanitizer'"  # quoted: the directory may have spaces
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
             environ[name] = ":".join(filter(None, [environ.get(name), log]))
         subprocess.run([f"{TOP}/deploy/stack", "up", self.dir, *self.options], check=True, env=environ)

@@ -71,6 +71,6 @@ def test_a_failed_up_says_which_part_and_leaves_nothing():
 def test_another_directory_is_left_alone():
     with tempfile.TemporaryDirectory() as directory:
         open(f"{directory}/precious", "w", encoding="utf-8").close()
-        done = subprocess.run([f"{TOP}/deploy/stack", "up", directory], stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run([f"{TOP}/deploy/stack", "up", directory, "--bin", BUILD], stderr=subprocess.PIPE, text=True, check=False)
         assert done.returncode != 0 and "not a stack" in done.stderr
         assert os.listdir(directory) == ["precious"]

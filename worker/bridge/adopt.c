@@ -99,15 +99,14 @@ void
 adopt_started(struct bridge *b, struct attempt *a)
 {
     if (!has_journal(b, a->text)) {
+        if (a->body == NULL)
+            closing_decline(b, a, "its journal has gone");
         a->asked = false; /* the spawner never came to it */
         return;
     }
     attempt_drop_offer(a);
-    if (sender_open(b, a) == -1) {
-        /* The runner goes on; a restart of the worker, or its next look, finds it. */
-        log_err("attempt=%s: its journal cannot be followed until the worker restarts", a->text);
-        return;
-    }
+    if (sender_open(b, a) == -1)
+        return; /* the runner goes on; the next sweep tries again */
     log_debug("attempt=%s started", a->text);
     sort_out(b, a);
 }
@@ -130,12 +129,10 @@ adopt_one(struct bridge *b, const char *text)
         closing_decline(b, a, "the worker was stopped before it was started");
         return;
     }
-    if (sender_open(b, a) == -1) {
-        closing_decline(b, a, "its journal cannot be read");
-        return;
-    }
     log_info("attempt=%s found in the spool", text);
-    sort_out(b, a);
+    /* Never declined where there is a journal: it may run, or hold what nobody else has. */
+    if (sender_open(b, a) == 0)
+        sort_out(b, a);
 }
 
 int

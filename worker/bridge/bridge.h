@@ -137,6 +137,9 @@ void orders_init(struct bridge *b);
 void orders_free(struct bridge *b);
 /* Was a stop sent for this attempt before its offer came? Then it is noted in it. */
 void orders_recall_stop(const struct bridge *b, struct attempt *attempt);
+/* A last word (refused, declined) was said of it: a later copy of its offer may be claimed
+ * and granted before that word is recorded, and must still not start. */
+void orders_never_start(struct bridge *b, const struct attempt_name *name);
 /* Write a line to the FIFO of its runner, if there is one. */
 void orders_tell_runner(struct bridge *b, const struct attempt *attempt, const char *line);
 /* Pass a remembered stop on to the runner. */

@@ -12,6 +12,7 @@ closing_refuse(struct bridge *b, struct attempt *a, const char *cause, const cha
 
     log_info("attempt=%s refused cause=%s: %s", a->text, cause, message);
     attempt_set(&b->attempts, a, AT_CLOSING);
+    orders_never_start(b, &a->name);
     event_data_refused(&data, cause, message);
     notices_attempt(b, a, EVENT_REFUSED, &data, NOTICE_THEN_CLOSE);
 }
@@ -23,6 +24,7 @@ closing_decline(struct bridge *b, struct attempt *a, const char *message)
 
     log_info("attempt=%s declined: %s", a->text, message);
     attempt_set(&b->attempts, a, AT_CLOSING);
+    orders_never_start(b, &a->name);
     event_data_declined(&data, message);
     notices_attempt(b, a, EVENT_DECLINED, &data, NOTICE_THEN_CLOSE);
     consumer_adjust(b);

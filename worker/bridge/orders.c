@@ -75,16 +75,29 @@ orders_stop_runner(struct bridge *b, struct attempt *a)
 }
 
 static void
+remember(struct bridge *b, const struct attempt_name *name, enum control_cause cause,
+         int64_t grace_ms)
+{
+    struct stop_memory *m = &b->orders.stops[b->orders.next++ % STOPS_REMEMBERED];
+
+    m->name = *name;
+    m->cause = cause;
+    m->grace_ms = grace_ms;
+}
+
+void
+orders_never_start(struct bridge *b, const struct attempt_name *name)
+{
+    remember(b, name, CONTROL_SUPERSEDED, 0);
+}
+
+static void
 stop(struct bridge *b, const struct control *c)
 {
     struct attempt *a = attempt_find(&b->attempts, &c->name);
 
     if (a == NULL) {
-        struct stop_memory *m = &b->orders.stops[b->orders.next++ % STOPS_REMEMBERED];
-
-        m->name = c->name;
-        m->cause = c->cause;
-        m->grace_ms = c->grace_ms;
+        remember(b, &c->name, c->cause, c->grace_ms);
         return;
     }
     a->stop_wanted = true;
@@ -103,6 +116,7 @@ report(struct bridge *b, const struct control *c)
     if (a == NULL)
         a = adopt_done(b, &c->name);
     if (a == NULL) {
+        orders_never_start(b, &c->name);
         event_data_declined(&data, "this worker does not have it");
         notices_stranger(b, &c->name, EVENT_DECLINED, &data);
         return;

@@ -291,6 +291,8 @@ on_sweep(void *ctx)
         next = a->next;
         if (a->state == AT_RUNNING)
             look(b, a);
+        else if (a->state == AT_STARTING && a->body == NULL)
+            adopt_started(b, a); /* its journal could not be opened before */
     }
     loop_timer_set(b->watches.sweep, SWEEP_MS);
 }
