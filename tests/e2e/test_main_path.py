@@ -32,7 +32,7 @@ def test_a_stranger_sees_the_same(stack, listener):
     done = stack.run("test.shell", {"script": "echo one; hler-emit greeting hello"}, target=uuid.uuid4())
     stack.assert_complete(done["id"])
     recorded = stack.events(done["id"])
-    heard = wait_for(lambda: (lambda e: e if "operation" in [x["type"].split(".")[2] for x in e] else None)(
+    heard = wait_for(lambda: (lambda e: e if "aegir.hler.operation.succeeded.v1" in [x["type"] for x in e] else None)(
         listener.events(done["id"])), what="the verdict at the listener")
     numbered = sorted((e for e in heard if "seq" in e), key=lambda e: e["seq"])
     assert [(e["seq"], e["type"].split(".")[3]) for e in numbered] == [(e["seq"], e["type"]) for e in recorded]
