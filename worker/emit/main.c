@@ -28,7 +28,7 @@ static const char help[] =
     "VALUE - is read from standard input; text loses one newline at its end.\n"
     "\n"
     "  --append   add to the values of the field instead of replacing them\n"
-    "  --secret   shown to nobody but the entity's owner\n"
+    "  --secret   marked: people see it only when they ask for it (hler results --reveal)\n"
     "\n"
     "Exit: 0 recorded, 2 wrong use, 65 refused (the reason is on stderr), 69 no runner.\n";
 
