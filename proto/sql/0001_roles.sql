@@ -81,6 +81,7 @@ INSERT INTO hler.setting VALUES
     ('retry_delay_max_ms', 3600000, 'longest pause between two tries'),
     ('report_after_ms', 10000, 'age of a grant before a worker is asked for an attempt it does not list'),
     ('gap_after_ms', 30000, 'age of a gap in the events before the worker is asked to send again'),
+    ('verdict_again_ms', 60000, 'time after which a verdict that a dispatcher took and never confirmed is sent by another'),
     ('worker_keep_ms', 86400000, 'time after which a worker that is gone is forgotten');
 GRANT SELECT ON hler.setting TO hler_operator;
 

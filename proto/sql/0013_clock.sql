@@ -129,7 +129,7 @@ BEGIN
 END $$;
 
 -- The outbox: taken by one dispatcher at a time, deleted once the broker has confirmed; what
--- a dead dispatcher took is taken again after a minute.
+-- a dead dispatcher took is taken again after verdict_again_ms.
 CREATE FUNCTION hler_core.verdicts_take(dispatcher text, max int)
 RETURNS TABLE (id uuid, routing_key text, message text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -139,7 +139,7 @@ BEGIN
     RETURN QUERY
     WITH due AS MATERIALIZED (
         SELECT v.no FROM hler.verdict AS v
-         WHERE v.taken_at IS NULL OR v.taken_at < clock_timestamp() - interval '1 minute'
+         WHERE v.taken_at IS NULL OR v.taken_at < clock_timestamp() - hler_core.ms(hler_core.setting('verdict_again_ms'))
          ORDER BY v.no LIMIT max FOR NO KEY UPDATE SKIP LOCKED),
     taken AS (
         UPDATE hler.verdict AS v SET taken_at = clock_timestamp(), taken_by = dispatcher

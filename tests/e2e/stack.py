@@ -18,6 +18,7 @@ import psycopg2.extras
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(TOP, "build")))
+SANITIZERS = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
 ENDS = ("succeeded", "failed", "cancelled")
 SANITIZER = re.compile(r"(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error: ).*")
 
@@ -97,12 +98,15 @@ class Stack:
 
     def up(self):
         environ = dict(os.environ)
-        log = f"log_path='{self.dir}/log/sanitizer'"  # quoted: the directory may have spaces
-        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
-            environ[name] = ":".join(filter(None, [environ.get(name), log]))
+        for name in SANITIZERS:
+            environ[name] = self.sanitizer_options(name)
         subprocess.run([f"{TOP}/deploy/stack", "up", self.dir, *self.options], check=True, env=environ)
         self.env = dict(re.findall(r"^(\w+)='(.*)'$", read(f"{self.dir}/env"), re.M))
         self.apply(read(f"{HERE}/catalog.cfg"))
+
+    def sanitizer_options(self, name):
+        log = f"log_path='{self.dir}/log/sanitizer'"  # quoted: the directory may have spaces
+        return ":".join(filter(None, [os.environ.get(name), log]))
 
     def down(self):
         for connection in self.connections.values():
@@ -265,6 +269,10 @@ class Stack:
 
     def log(self, name):
         return read(f"{self.dir}/log/{name}.log")
+
+    def servers_root(self):
+        """Where the servers come from: "" is this system."""
+        return read(f"{self.dir}/run/servers-root").strip()
 
     def path(self, name):
         return os.path.join(self.dir, name)

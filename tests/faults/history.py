@@ -1,0 +1,168 @@
+"""What happened, as data that invariants are checked on: the witness's file, the clients' memory, the tables, a stranger's
+feed, the broker, the processes.  `History` is plain (lists, dictionaries, text), so that it can be kept and changed."""
+import collections
+import json
+import os
+import re
+import stat
+import sys
+import time
+
+from inject_server import broker_ctl
+from stack import read
+
+import plan
+
+SAY_EVERY_S = 5
+
+# A task that may never move again by itself: its worker has said that it is lost.
+UNFINISHED = """
+SELECT t.id::text || ' ' || t.state || ' ' || coalesce(a.state, '-')
+  FROM hler.tasks t LEFT JOIN hler.attempt a ON a.task = t.id AND a.attempt = t.attempt
+ WHERE t.state NOT IN ('succeeded', 'failed', 'cancelled', 'skipped')
+   AND NOT (t.state = 'held' AND a.state = 'lost' AND a.lost_said)
+   AND NOT (t.state = 'blocked' AND EXISTS (SELECT FROM hler.task_need n JOIN hler.task h ON h.id = n.needs
+                                             WHERE n.task = t.id AND h.state IN ('held')))"""
+INCOMPLETE = """
+SELECT task::text || '.' || attempt FROM hler.attempts
+ WHERE state IN ('succeeded', 'failed', 'timed_out', 'cancelled') AND NOT output_complete"""
+
+
+def witness_lines(world):
+    """(what, task, attempt, detail) in the order in which they happened."""
+    found = []
+    for line in read(f"{world.own}/witness").splitlines():
+        what, task, attempt, detail = line.split(" ")
+        found.append((what, task, int(attempt), int(detail)))
+    return found
+
+
+def rows(world, query):
+    return [{k: v if isinstance(v, (int, float, bool, type(None), list, dict)) else str(v) for k, v in r.items()}
+            for r in world.stack.sql(query, role="migrate")]
+
+
+def tables(world):
+    events = rows(world, """
+        SELECT task, attempt, seq, kind, stale, recorded_at FROM hler.event WHERE seq > 0
+         UNION ALL SELECT task, attempt, seq, 'output', stale, recorded_at FROM hler.output_event ORDER BY 1, 2, 3""")
+    return {
+        "operations": rows(world, "SELECT id, type, state, cause, created_at, finished_at FROM hler.operations"),
+        "tasks": rows(world, """SELECT t.id, t.operation, t.name, t.state, t.cause, t.attempt, t.tries, t.repeatable, o.type,
+                                       t.outputs::text FROM hler.tasks t JOIN hler.operations o ON o.id = t.operation"""),
+        "attempts": rows(world, """SELECT v.*, a.lost_said FROM hler.attempts v
+                                     JOIN hler.attempt a ON a.task = v.task AND a.attempt = v.attempt"""),
+        "events": events,
+        "results": rows(world, """SELECT entity, operation, task, attempt, seq, field, value::text, stale FROM hler.result
+                                   ORDER BY task, attempt, seq"""),
+        "audit": rows(world, "SELECT no, kind, id, old, new, cause FROM chaos.audit ORDER BY no"),
+        "dead": rows(world, "SELECT id, source, reason, facts, convert_from(substr(body, 1, 300), 'LATIN1') AS body FROM hler.dead_message"),
+        "stdout": stdout(world),
+    }
+
+
+def stdout(world):
+    """task.attempt -> text, joined by seq (what the tables hold of programs that write plain text)."""
+    found = collections.defaultdict(str)
+    for row in world.stack.sql("""SELECT task, attempt, text FROM hler.output_event WHERE stream = 'stdout' AND NOT stale
+                                   ORDER BY task, attempt, seq""", role="migrate"):
+        found[f"{row['task']}.{row['attempt']}"] += row["text"]
+    return dict(found)
+
+
+class Feed:
+    """A stranger on the stack's listener queue; read after the run, since a broker's restart would cut it off."""
+
+    def verdicts(self, world):
+        stranger = world.stack.listener()
+        found = []
+        for _, _, event in stranger.read():
+            match = re.fullmatch(r"aegir\.hler\.(operation|task)\.(\w+)\.v1", event.get("type", ""))
+            if match:
+                found.append((match[1], event["subject"], match[2], event["id"]))
+        stranger.close()
+        return found
+
+
+def broker_queues(world):
+    """name -> [ready, unacknowledged]"""
+    done, text = broker_ctl(world, "list_queues", "-p", "hler", "--no-table-headers", "name", "messages_ready",
+                            "messages_unacknowledged")
+    assert done, text
+    return {w[0]: [int(w[1]), int(w[2])] for w in (line.split() for line in text.splitlines()) if len(w) == 3}
+
+
+def spool_files(world):
+    """What lies in the spools beside what always lies there: attempts that are not over."""
+    found = []
+    for worker in plan.WORKERS:
+        for name in sorted(os.listdir(f"{world.dir}/spool/{worker}")):
+            mode = os.lstat(f"{world.dir}/spool/{worker}/{name}").st_mode
+            if name != "done" and (stat.S_ISDIR(mode) or ".tmp" in name):
+                found.append(f"{worker}/{name}")
+    return found
+
+
+def leaks(world):
+    """Secrets of results in any log."""
+    return sorted(name for name in os.listdir(f"{world.dir}/log") if "canary-" in read(f"{world.dir}/log/{name}"))
+
+
+def figures(world):
+    """program -> [open descriptors, resident KiB]"""
+    found = {}
+    for name in plan.PROGRAMS:
+        pid = world.pid(name)
+        if pid is None:
+            found[name] = [0, 0]
+            continue
+        rss = re.search(r"^VmRSS:\s+(\d+)", read(f"/proc/{pid}/status"), re.M)
+        found[name] = [len(os.listdir(f"/proc/{pid}/fd")), int(rss[1])]
+    return found
+
+
+def wait_quiet(world, timeout):
+    """Until all tasks are over, all events recorded, all spools and queues empty.  What is not over then stays in the
+    history, for the invariants to find."""
+    looks = (lambda: world.stack.sql(UNFINISHED, role="migrate"), lambda: world.stack.sql(INCOMPLETE, role="migrate"),
+             lambda: spool_files(world), lambda: world.stack.sql("SELECT id::text FROM hler.verdict", role="migrate"))
+    def left():
+        return [str(list(r.values())[0]) if isinstance(r, dict) else r for look in looks for r in look()]
+    end, said = time.monotonic() + timeout, time.monotonic()
+    while True:
+        seen = left()
+        if not seen or time.monotonic() > end:
+            return seen
+        if time.monotonic() - said > SAY_EVERY_S:
+            said = time.monotonic()
+            print(f"chaos: not over: {seen[:4]}{'' if len(seen) <= 4 else f' and {len(seen) - 4} more'}", file=sys.stderr, flush=True)
+        time.sleep(0.1)
+
+
+def queues_quiet(world):
+    """The broker counts late: looked at some times."""
+    for _ in range(4):
+        queues = broker_queues(world)
+        if not busy_queues(queues):
+            break
+    return queues
+
+
+def busy_queues(queues):
+    """Listeners' queues are full on purpose, control queues and claims are for a moment's use."""
+    return {q: n for q, n in queues.items() if any(n) and q in ("hler.tasks.default", "hler.state", "hler.output", "hler.dead")}
+
+
+def collect(world, load, before, late, new_ms):
+    """`late`: what wait_quiet() gave; `new_ms`: how long a new operation took after healing, None = it never ended."""
+    history = tables(world)
+    history.update(submits=load.history, witness=witness_lines(world), verdicts=Feed().verdicts(world),
+                   queues=queues_quiet(world), spool=spool_files(world), leaks=leaks(world), before=before, after=figures(world),
+                   left=[f"{w} {pid}" for w in plan.WORKERS for pid in world.children(w) + world.processes("hler-runner", w)],
+                   late=late, new_ms=new_ms)
+    return history
+
+
+def save(history, path):
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(history, f, indent=1, default=str)

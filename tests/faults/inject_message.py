@@ -1,0 +1,183 @@
+"""Messages sent again, late, in another order, or forged, with the rights of whoever might send them."""
+import json
+import random
+import threading
+import time
+import uuid
+
+import pika
+
+TAPS = (("hler.tasks", "default"), ("hler.results", "#"), ("hler.claims", "claim"))
+KEPT = 4000 # of each exchange
+COPIES = 3
+SAMPLE = 40
+
+
+class Tap:
+    """Copies of all that goes through the exchanges: what a thief could have kept of yesterday."""
+
+    def __init__(self, world):
+        self.world = world
+        self.kept = {exchange: [] for exchange, _ in TAPS} # of (routing key, properties, body)
+        self.lock = threading.Lock()
+        self.running = True
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while self.running:
+            try:
+                self.listen()
+            except (pika.exceptions.AMQPError, OSError):
+                time.sleep(0.5)
+
+    def listen(self):
+        channel = self.world.admin()
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        for exchange, key in TAPS:
+            channel.queue_bind(queue, exchange, key)
+        for method, properties, body in channel.consume(queue, auto_ack=True, inactivity_timeout=0.2):
+            if method is not None:
+                with self.lock:
+                    kept = self.kept[method.exchange]
+                    kept.append((method.routing_key, properties, body))
+                    del kept[:-KEPT]
+            if not self.running:
+                break
+        channel.connection.close()
+
+    def sample(self, exchange, rng, want=lambda message: True):
+        with self.lock:
+            found = [m for m in self.kept[exchange] if want(m)]
+        return rng.sample(found, min(SAMPLE, len(found)))
+
+    def end(self):
+        self.running = False
+        self.thread.join(10)
+
+
+def is_event(message):
+    """Of an attempt, from a worker."""
+    return ".attempt." in message[0]
+
+
+def publish(world, exchange, messages):
+    """With the user_id that each message has.  False when the broker is away."""
+    try:
+        channel = world.admin()
+        for key, properties, body in messages:
+            channel.basic_publish(exchange, key, body, properties)
+        channel.connection.close()
+    except (pika.exceptions.AMQPError, OSError):
+        return False
+    return bool(messages)
+
+
+def again(world, fault, exchange, want=lambda message: True, shuffled=False):
+    rng = random.Random(fault.dice)
+    messages = world.tap.sample(exchange, rng, want) * (1 if shuffled else COPIES)
+    if shuffled:
+        rng.shuffle(messages)
+    return publish(world, exchange, messages)
+
+
+def duplicate_offers(world, fault):
+    return again(world, fault, "hler.tasks")
+
+
+def duplicate_events(world, fault):
+    return again(world, fault, "hler.results", is_event)
+
+
+def replay_claims(world, fault):
+    return again(world, fault, "hler.claims")
+
+
+def shuffle_events(world, fault):
+    return again(world, fault, "hler.results", is_event, shuffled=True)
+
+
+def forged(message, user, change):
+    """The same message, sent by `user`, its body changed by change(body), marked so that I7 knows it again."""
+    key, old, body = message
+    body = json.loads(body)
+    change(body)
+    body["chaos"] = "forged"
+    properties = pika.BasicProperties(content_type=old.content_type, type=old.type, message_id=f"chaos-{uuid.uuid4()}",
+                                      user_id=user, delivery_mode=2, reply_to=old.reply_to)
+    return (".".join([user] + key.split(".")[1:]) if "." in key else key, properties, json.dumps(body).encode())
+
+
+def forge_events(world, fault):
+    """Events of others' attempts, ends that never were, wrong tokens, numbers beyond the end."""
+    rng = random.Random(fault.dice)
+
+    def change(body):
+        kind = rng.randrange(3)
+        task, attempt, token, seq = (body["id"].split(".") + ["1"])[:4]
+        if kind == 0: # another's attempt as it is: only the sender is wrong
+            return
+        if kind == 1:
+            token = f"{rng.getrandbits(64):016x}"
+        else:
+            task = body["subject"] = str(uuid.UUID(int=rng.getrandbits(128)))
+        body["id"] = ".".join((task, attempt, token, seq))
+
+    def of_others(message):
+        return is_event(message) and not message[0].startswith(fault.target + ".")
+
+    return publish(world, "hler.results", [forged(m, fault.target, change) for m in world.tap.sample("hler.results", rng, of_others)])
+
+
+def forge_claims(world, fault):
+    """Claims of others' attempts by a worker that never got the offers: refused or, if they are still free, its own."""
+    rng = random.Random(fault.dice)
+
+    def change(body):
+        for attempt in body["attempts"]:
+            if rng.random() < 0.5:
+                attempt["token"] = f"{rng.getrandbits(64):016x}"
+            else:
+                attempt["attempt"] += 1
+
+    claims = world.tap.sample("hler.claims", rng)
+    return publish(world, "hler.claims", [forged(m, m[1].user_id, change) for m in claims])
+
+
+def forge_control(world, fault):
+    """Grants and stops from another worker, straight into a worker's control queue."""
+    rng = random.Random(fault.dice)
+    other = {"worker-1": "worker-2", "worker-2": "worker-3", "worker-3": "worker-1"}[fault.target]
+    claims = world.tap.sample("hler.claims", rng, lambda m: m[1].user_id == fault.target)
+    messages = []
+    for _, properties, body in claims:
+        claim = json.loads(body)
+        grant = {"v": 1, "session": claim["session"], "claim": claim["claim"], "granted": claim["attempts"], "refused": []}
+        stop = dict(claim["attempts"][0], v=1, kind="stop", cause="cancelled", grace_ms=100)
+        for kind, content in (("answer", grant), ("control", stop)):
+            messages.append((properties.reply_to, pika.BasicProperties(type=f"hler.{kind}.v1", user_id=other,
+                                                                       content_type="application/json"),
+                             json.dumps(content).encode()))
+    return publish(world, "", messages)
+
+
+GARBAGE = (b"", b"{", b"null", b"[" * 1000, b"\xff\xfe\x00", b'{"v":1,"v":2}', b'{"v":9999999999999999999999}', b'{"v":2,"attempts":[]}',
+           b"x" * (1 << 20), b'{"v":1,"task":"\\u0000"}')
+PLACES = (("hler.tasks", "default", "dispatcher", "hler.offer.v1"), ("hler.claims", "claim", "worker-1", "hler.claim.v1"),
+          ("hler.results", "worker-1.attempt.started.-.-.-", "worker-1", "aegir.hler.attempt.started.v1"),
+          ("hler.results", "worker-1.attempt.output.-.-.-", "worker-1", "aegir.hler.attempt.output.v1"))
+
+
+def garbage(world, fault):
+    rng = random.Random(fault.dice)
+    done = True
+    for exchange, key, user, kind in PLACES:
+        properties = pika.BasicProperties(type=kind, user_id=user, message_id=f"chaos-{uuid.uuid4()}", delivery_mode=2,
+                                          content_type="application/json")
+        done &= publish(world, exchange, [(key, properties, rng.choice(GARBAGE)) for _ in range(3)])
+    return done
+
+
+KINDS = {"duplicate-offers": duplicate_offers, "duplicate-events": duplicate_events, "replay-claims": replay_claims,
+         "shuffle-events": shuffle_events, "forge-events": forge_events, "forge-claims": forge_claims,
+         "forge-control": forge_control, "garbage": garbage}

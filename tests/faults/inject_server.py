@@ -1,0 +1,181 @@
+"""Faults of servers and of the way to them."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+import psycopg2
+
+from stack import read
+from world import signal_quietly
+
+
+# ---- the way ----
+
+def both(world, name):
+    """The proxies of a program."""
+    return [p for p in (world.broker[name], world.database.get(name)) if p is not None]
+
+
+def cut(world, fault):
+    proxies = both(world, fault.target)
+    for proxy in proxies:
+        world.proxies.call(proxy.cut(True))
+    time.sleep(fault.lasts)
+    for proxy in proxies:
+        world.proxies.call(proxy.cut(False))
+    return True
+
+
+def held(world, proxies, seconds):
+    for proxy in proxies:
+        world.proxies.call(proxy.hold(True))
+    time.sleep(seconds)
+    for proxy in proxies:
+        world.proxies.call(proxy.hold(False))
+    return True
+
+
+def half_open(world, fault):
+    return held(world, [world.broker[fault.target]], fault.lasts)
+
+
+def partition_database(world, fault):
+    return held(world, [world.database[fault.target]], fault.lasts)
+
+
+def delay(world, fault):
+    for proxy in both(world, fault.target):
+        world.proxies.call(proxy.slow(0.02 + 0.2 * fault.dice))
+    time.sleep(fault.lasts)
+    for proxy in both(world, fault.target):
+        world.proxies.call(proxy.slow(0.0))
+    return True
+
+
+def cut_next(world, fault, way):
+    """Of the database's statements, each a transaction: done, and the answer is lost; or the question is lost."""
+    proxy = world.database[fault.target]
+    before = proxy.cuts
+    world.proxies.call(proxy.arm(way, True))
+    time.sleep(fault.lasts)
+    world.proxies.call(proxy.arm(way, False))
+    return proxy.cuts > before
+
+
+def cut_answer(world, fault):
+    return cut_next(world, fault, "answer")
+
+
+def cut_request(world, fault):
+    return cut_next(world, fault, "request")
+
+
+# ---- database ----
+
+def server_down(world, name, process, signo, seconds):
+    with world.locks[name]:
+        try:
+            pid = world.stack.pid(process)
+        except OSError:
+            return False
+        signal_quietly(pid, signo)
+        time.sleep(seconds)
+        world.restart(name, timeout=150)
+    return True
+
+
+def database_restart(world, fault):
+    return server_down(world, "database", "postgres", signal.SIGINT, fault.lasts)
+
+
+def database_kill(world, fault):
+    """The postmaster; its children notice within a moment, and the next one waits for them."""
+    return server_down(world, "database", "postgres", signal.SIGKILL, fault.lasts + 1.0)
+
+
+def backends_end(world, _fault):
+    try:
+        with world.stack.connect("migrate") as connection, connection.cursor() as cursor:
+            cursor.execute("""SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                               WHERE datname = 'hler' AND pid <> pg_backend_pid() AND usename = 'hler_dispatcher'""")
+            return cursor.fetchone()[0] > 0
+    except psycopg2.Error:
+        return False # away just now
+
+
+# ---- broker ----
+
+def broker_restart(world, fault):
+    return server_down(world, "broker", "rabbitmq", signal.SIGTERM, fault.lasts)
+
+
+def broker_kill(world, fault):
+    return server_down(world, "broker", "rabbitmq", signal.SIGKILL, fault.lasts)
+
+
+def broker_ctl(world, *args):
+    """rabbitmqctl for the stack's own node."""
+    base = f"{world.dir}/rabbitmq"
+    ports = read(f"{world.dir}/run/ports").split()
+    environ = dict(os.environ, HOME=f"{base}/home", ERL_EPMD_PORT=ports[4], RABBITMQ_NODENAME="hler@localhost",
+                   RABBITMQ_CONF_ENV_FILE="none.conf")
+    program = f"{world.stack.servers_root()}/usr/lib/rabbitmq/bin/rabbitmqctl"
+    done = subprocess.run([program, "-q", *args], cwd=base, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=60, check=False)
+    return done.returncode == 0, done.stdout
+
+
+def alarm(world, fault, on, off):
+    with world.locks["broker"]:
+        done, _ = broker_ctl(world, *on)
+        time.sleep(fault.lasts)
+        broker_ctl(world, *off)
+    return done
+
+
+def memory_alarm(world, fault):
+    return alarm(world, fault, ("set_vm_memory_high_watermark", "0"), ("set_vm_memory_high_watermark", "0.4"))
+
+
+def disk_alarm(world, fault):
+    return alarm(world, fault, ("set_disk_free_limit", "1000TB"), ("set_disk_free_limit", "50MB"))
+
+
+def purge(world, fault):
+    try:
+        world.stack.manage("DELETE", f"queues/hler/{fault.target}/contents")
+    except OSError:
+        return False # the broker is away
+    return True
+
+
+def delete(world, fault):
+    try:
+        world.stack.manage("DELETE", f"queues/hler/{fault.target}")
+    except OSError:
+        return False
+    time.sleep(fault.lasts)
+    define(world)
+    return True
+
+
+def define(world):
+    """Queues and bindings as deploy/ defines them: an operator's cure."""
+    with world.locks["broker"]:
+        definitions = json.loads(read(f"{world.dir}/rabbitmq/definitions.json"))
+        parts = {k: definitions[k] for k in ("queues", "bindings", "exchanges")}
+        for _ in range(40):
+            try:
+                world.stack.manage("POST", "definitions", parts)
+                return
+            except OSError:
+                time.sleep(0.5)
+    raise AssertionError("the broker's objects could not be defined again")
+
+
+KINDS = {"cut": cut, "half-open": half_open, "partition-database": partition_database, "delay": delay, "cut-answer": cut_answer,
+         "cut-request": cut_request, "database-restart": database_restart, "database-kill": database_kill,
+         "backends-end": backends_end, "broker-restart": broker_restart, "broker-kill": broker_kill,
+         "memory-alarm": memory_alarm, "disk-alarm": disk_alarm, "purge": purge, "delete": delete}

@@ -1,0 +1,77 @@
+"""Front ends: submit and cancel as the plan says, and keep what they saw: ok, refused, or unknown (the connection was
+lost; it may have happened)."""
+import json
+import threading
+import time
+import uuid
+
+import psycopg2
+
+NAMESPACE = uuid.UUID("6f7a3c52-1d0b-4b8e-9a55-0f1f6c0ffee0")
+SUBMIT = "INSERT INTO hler.operation (id, type, inputs, target, idempotency_key) VALUES (%s, %s, %s, %s, %s)"
+CLIENTS = 8
+
+
+class Load:
+    def __init__(self, stack, seed, requests):
+        self.stack, self.seed, self.requests = stack, seed, list(requests)
+        self.history = {} # operation -> what its client saw
+        self.lock = threading.Lock()
+        self.threads = []
+
+    def start(self, began):
+        self.threads = [threading.Thread(target=self.client, args=(began, self.requests[n::CLIENTS])) for n in range(CLIENTS)]
+        for thread in self.threads:
+            thread.start()
+
+    def join(self):
+        for thread in self.threads:
+            thread.join()
+
+    def client(self, began, requests):
+        """One front end: its steps, in order of time, on a connection that it opens again when it is lost."""
+        steps = [(r.at, self.submit, r) for r in requests]
+        steps += [(r.at + r.cancel_after, self.cancel, r) for r in requests if r.cancel_after >= 0]
+        connection = None
+        for at, act, request in sorted(steps, key=lambda s: s[0]):
+            time.sleep(max(0.0, began + at - time.monotonic()))
+            connection = self.attempt(connection, act, request)
+        if connection is not None:
+            connection.close()
+
+    def attempt(self, connection, act, request):
+        """Returns the connection if it still lives."""
+        operation = str(uuid.uuid5(NAMESPACE, f"{self.seed} {request.no}"))
+        entry = self.history.setdefault(operation, {"no": request.no, "type": request.type, "inputs": dict(request.inputs),
+                                                    "submit": "none", "cancel": "none"})
+        for _ in range(40):
+            try:
+                if connection is None or connection.closed:
+                    connection = self.stack.connect("frontend")
+                act(connection, operation, request, entry)
+                return connection
+            except (psycopg2.OperationalError, psycopg2.InterfaceError):
+                connection = None
+                entry["submit" if act == self.submit else "cancel"] = "unknown"
+                if not request.again_on_unknown:
+                    return None
+                time.sleep(0.5)
+        return None
+
+    def submit(self, connection, operation, request, entry):
+        with connection.cursor() as cursor:
+            try:
+                cursor.execute(SUBMIT, (operation, request.type, json.dumps(dict(request.inputs)), operation, f"chaos-{request.no}"))
+            except psycopg2.errors.UniqueViolation:
+                pass # the one whose answer was lost
+        entry["submit"] = "ok"
+
+    def cancel(self, connection, operation, _request, entry):
+        with connection.cursor() as cursor:
+            try:
+                cursor.execute("SELECT hler.cancel(%s, reason => 'chaos')", (operation,))
+                entry["cancel"] = cursor.fetchone()[0]
+            except psycopg2.Error as error:
+                if error.pgcode is None or not error.pgcode.startswith("HL"):
+                    raise
+                entry["cancel"] = error.pgcode

@@ -1,0 +1,26 @@
+"""The chaos runs of CI: three seeds.  One seed alone, longer, with its report: tests/faults/chaos SEED SECONDS."""
+import os
+import sys
+
+import pytest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "e2e")]
+
+import plan  # noqa: E402 pylint: disable=wrong-import-position
+import run  # noqa: E402 pylint: disable=wrong-import-position
+
+SEEDS = (1, 2, 3)
+SECONDS = 60
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_no_violation(seed):
+    report = run.run(seed, *plan.make(seed, SECONDS))
+    print(run.text(report))
+    assert not report["problems"] and not report["violations"], run.text(report)
+
+
+def test_same_seed_same_plan():
+    assert plan.text(*plan.make(7, SECONDS)) == plan.text(*plan.make(7, SECONDS))
+    assert plan.text(*plan.make(7, SECONDS)) != plan.text(*plan.make(8, SECONDS))

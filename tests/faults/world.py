@@ -1,0 +1,188 @@
+"""The stack under trial, with a proxy between each program and each server, a small disk for each spool, and a wall
+clock for each program that can be set."""
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import threading
+
+import pika
+
+import plan
+from inject_message import Tap
+from proxy import Proxies
+from stack import SANITIZERS, TOP, Stack, alive, read
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ADMIN = "chaos"
+LOST_AFTER_MS = 4000
+SPOOL_MIB = 64
+SETTINGS = ("worker.claim_wait_ms=3000", "worker.ack_hold_ms=3000", "worker.broker.heartbeat_s=2",
+            "dispatcher.offers.offer_wait_ms=2000", "dispatcher.leases.tick_ms=250", "dispatcher.broker.heartbeat_s=2",
+            "dispatcher.database.timeout_ms=2000")
+TABLE_SETTINGS = {"report_after_ms": 3000, "gap_after_ms": 3000, "verdict_again_ms": 3000}
+AUDIT = """
+CREATE SCHEMA chaos;
+CREATE TABLE chaos.audit (no bigint GENERATED ALWAYS AS IDENTITY, kind text, id text, old text, new text, cause text,
+                          at timestamptz DEFAULT clock_timestamp());
+CREATE FUNCTION chaos.watch() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO chaos.audit (kind, id, old, new, cause) VALUES (TG_TABLE_NAME,
+        CASE TG_TABLE_NAME WHEN 'attempt' THEN to_jsonb(NEW)->>'task' || '.' || (to_jsonb(NEW)->>'attempt')
+                           ELSE to_jsonb(NEW)->>'id' END, OLD.state, NEW.state, NEW.cause);
+    RETURN NULL;
+END $$;
+"""
+WATCH = "CREATE TRIGGER chaos AFTER UPDATE ON hler.{0} FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION chaos.watch();"
+
+
+class World:
+    def __init__(self):
+        self.stack = Stack("--workers", str(len(plan.WORKERS)), "--dispatchers", str(len(plan.DISPATCHERS)), "--slots", "6",
+                           "--lost-after-ms", str(LOST_AFTER_MS), *[w for s in SETTINGS for w in ("--set", s)], start=False)
+        self.dir = self.stack.dir
+        self.own = os.path.join(self.dir, "chaos") # ours: the witness, the clocks
+        self.proxies = Proxies()
+        self.broker, self.database = {}, {} # program -> proxy
+        self.locks = {name: threading.RLock() for name in plan.PROGRAMS + plan.SERVERS}
+        self.tap = None
+
+    # ---- up and down ----
+
+    def up(self):
+        for name in ("run", "chaos"):
+            os.mkdir(f"{self.dir}/{name}")
+        open(f"{self.dir}/run/stack", "w", encoding="utf-8").close() # so that it takes a directory with disks in it
+        open(f"{self.own}/witness", "w", encoding="utf-8").close()
+        shutil.copy(f"{HERE}/witness.sh", f"{self.own}/witness.sh")
+        self.mount_spools()
+        self.make_clocks()
+        self.stack.up()
+        self.stack.apply(read(f"{HERE}/chaos.cfg").replace("@WITNESS@", f"{self.own}/witness.sh"))
+        self.prepare_tables()
+        self.make_admin()
+        self.tap = Tap(self)
+        self.go_through_proxies()
+
+    def mount_spools(self):
+        """As root each spool is a small disk of its own."""
+        for name in plan.WORKERS:
+            os.makedirs(f"{self.dir}/spool/{name}")
+            if os.geteuid() == 0:
+                subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SPOOL_MIB}m,mode=0700", "hler-chaos", f"{self.dir}/spool/{name}"],
+                               check=True)
+
+    def make_clocks(self):
+        subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-D_GNU_SOURCE", "-o", f"{self.own}/clockjump.so", f"{HERE}/clockjump.c",
+                        "-ldl"], check=True)
+        for name in plan.PROGRAMS:
+            with open(self.clock(name), "wb") as f:
+                f.write(struct.pack("q", 0))
+
+    def prepare_tables(self):
+        """Faster menders, and an audit of all moves that the product knows nothing of."""
+        for name, value in TABLE_SETTINGS.items():
+            self.stack.sql("UPDATE hler.setting SET value = %s WHERE name = %s", value, name, role="migrate")
+        self.stack.sql(AUDIT + "".join(WATCH.format(t) for t in ("operation", "task", "attempt")), role="migrate")
+
+    def make_admin(self):
+        """A user of the broker who may do all, also speak in others' names."""
+        url = self.stack.env["HLER_MANAGEMENT_URL"]
+        self.stack.manage("PUT", f"users/{ADMIN}", {"password": ADMIN, "tags": "administrator,impersonator"})
+        self.stack.manage("PUT", f"permissions/hler/{ADMIN}", {"configure": ".*", "write": ".*", "read": ".*"})
+        self.stack.env["HLER_MANAGEMENT_URL"] = re.sub(r"//.*@", f"//{ADMIN}:{ADMIN}@", url)
+
+    def admin(self):
+        """A new channel of that user's, past all proxies."""
+        port = read(f"{self.dir}/run/ports").split()[1]
+        return pika.BlockingConnection(pika.URLParameters(f"amqp://{ADMIN}:{ADMIN}@127.0.0.1:{port}/hler")).channel()
+
+    def go_through_proxies(self):
+        ports = read(f"{self.dir}/run/ports").split()
+        for name in plan.PROGRAMS:
+            path = f"{self.dir}/etc/{name}.conf"
+            text = read(path)
+            self.broker[name] = self.proxies.add(int(ports[1]))
+            text = re.sub(r"(\bport = )\d+", rf"\g<1>{self.broker[name].port}", text)
+            if name in plan.DISPATCHERS:
+                self.database[name] = self.proxies.add(int(ports[0]))
+                text = re.sub(r"(\bport=)\d+", rf"\g<1>{self.database[name].port}", text)
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(text)
+            self.restart(name)
+
+    def down(self):
+        """Ends all; the files stay."""
+        for name in plan.WORKERS:
+            for pid in self.processes("hler-spawner", name):
+                signal_quietly(pid, signal.SIGCONT)
+        if self.tap is not None:
+            self.tap.end()
+        try:
+            subprocess.run([f"{TOP}/deploy/stack", "down", self.dir], check=True, stderr=subprocess.DEVNULL)
+        finally:
+            for name in plan.WORKERS:
+                subprocess.run(["umount", "-l", f"{self.dir}/spool/{name}"], check=False, stderr=subprocess.DEVNULL)
+            self.proxies.end()
+
+    # ---- programs ----
+
+    def restart(self, name, timeout=60):
+        """A program of ours with its clock, or a server; whatever is left of it is ended first."""
+        environ = dict(os.environ)
+        if name in plan.PROGRAMS:
+            environ.update(LD_PRELOAD=f"{self.own}/clockjump.so", HLER_CLOCK=self.clock(name))
+            environ.update({n: self.stack.sanitizer_options(n) for n in SANITIZERS})
+            environ["ASAN_OPTIONS"] += ":verify_asan_link_order=0" # the clock's library comes first
+        subprocess.run([f"{TOP}/deploy/stack", "restart", self.dir, name], check=True, env=environ, timeout=timeout,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def revive(self, name):
+        with self.locks[name]:
+            if self.pid(name) is None:
+                self.restart(name)
+
+    def clock(self, name):
+        return f"{self.own}/clock.{name}"
+
+    def set_clock(self, name, seconds):
+        with open(self.clock(name), "r+b") as f:
+            f.write(struct.pack("q", seconds))
+
+    def pid(self, name):
+        """Of a program that lives, else None."""
+        try:
+            pid = self.stack.pid(name)
+        except (OSError, IndexError, ValueError):
+            return None
+        return pid if alive(pid) else None
+
+    def processes(self, comm, worker):
+        """Pids of hler-spawner or hler-runner of a worker, in order."""
+        return [pid for pid in all_pids() if slurp(f"/proc/{pid}/comm").strip() == comm and
+                f"{self.dir}/spool/{worker}" in slurp(f"/proc/{pid}/cmdline") and alive(pid)]
+
+    def children(self, worker):
+        """Pids of what runners run: all that carries an attempt's mark."""
+        mark = f"HLER_VARS={self.dir}/spool/{worker}/"
+        return [pid for pid in all_pids() if mark in slurp(f"/proc/{pid}/environ") and alive(pid)]
+
+
+def all_pids():
+    return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def slurp(path):
+    try:
+        return read(path)
+    except OSError:
+        return ""
+
+
+def signal_quietly(pid, signo):
+    try:
+        os.kill(pid, signo)
+    except ProcessLookupError:
+        pass
