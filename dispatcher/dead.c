@@ -8,9 +8,11 @@
 #include "common/log.h"
 #include "common/utf8.h"
 #include "proto/base64.h"
+#include "proto/names.h"
 
 static const char sql[] = "SELECT hler_core.dead_letter($1, $2, $3, $4)";
 #define PARAMS 4
+static const char rejected_sql[] = "SELECT hler_core.offer_rejected($1, $2, $3)";
 
 /* Facts come from the wire: not even their being UTF-8 is sure. */
 static void
@@ -106,6 +108,19 @@ known_reason(const char *given)
     return fault_reason_name(FAULT_BAD_SCHEMA);
 }
 
+/* The task would come back with the same bytes for ever. */
+static enum flow_status
+count_as_refusal(struct flow *flow, const struct item *offer, const char *reason)
+{
+    const struct pg_param params[] = {
+        {.value = offer->user, .len = -1},
+        {.value = offer->message_id, .len = -1},
+        {.value = reason, .len = -1},
+    };
+
+    return flow_exec(flow, rejected_sql, params, ARRAY_LEN(params), NULL);
+}
+
 static enum flow_status
 rejected_one(struct flow *flow, const struct item *item)
 {
@@ -127,7 +142,9 @@ rejected_one(struct flow *flow, const struct item *item)
     offer.len = (size_t)size;
     add_facts(&facts, &offer, reason);
     aside = (struct aside){known_reason(reason), facts.data, body.data, body.len};
-    return set_aside(flow, item, &aside);
+    offer.queue = NAMES_TASKS;
+    enum flow_status status = set_aside(flow, &offer, &aside);
+    return status == FLOW_OK ? count_as_refusal(flow, &offer, reason) : status;
 }
 
 enum flow_status

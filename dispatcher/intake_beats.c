@@ -20,18 +20,6 @@ static const char tick_sql[] = "SELECT hler_core.tick($1::timestamptz, $2::int, 
 enum { USERS, CONTROLS, BODIES, COLUMNS };
 #define NUMBER_SIZE 24
 
-/* A member that event_check() has found to be there. */
-static const char *
-member(const struct item *item, const char *key)
-{
-    struct json_error err = {""};
-    const char *text = NULL;
-
-    if (json_get_string(item->event.data, key, false, SIZE_MAX, &text, &err) == -1)
-        log_panic("unchecked event: %s", err.text);
-    return text;
-}
-
 static enum flow_status
 record(struct flow *flow, struct item **items, size_t n, struct pg_result **result)
 {
@@ -43,7 +31,7 @@ record(struct flow *flow, struct item **items, size_t n, struct pg_result **resu
         const char *data = json_text(items[i]->event.data, &len);
 
         columns_text(&columns[USERS], items[i]->user);
-        columns_text(&columns[CONTROLS], member(items[i], "control"));
+        columns_text(&columns[CONTROLS], event_member(&items[i]->event, "control"));
         pg_array_text(&columns[BODIES], data, len);
     }
     return columns_exec(flow, beat_sql, columns, COLUMNS, result);
@@ -74,7 +62,7 @@ intake_gone(void *ctx, struct item **items, size_t n)
     for (size_t i = 0; i < n; i++) {
         const struct pg_param params[] = {
             {.value = items[i]->user, .len = -1},
-            {.value = member(items[i], "session"), .len = -1},
+            {.value = event_member(&items[i]->event, "session"), .len = -1},
             {.value = event_word(items[i]->event.kind), .len = -1},
         };
         enum flow_status status;
@@ -95,7 +83,7 @@ tick_one(struct intake *in, const struct item *item)
     struct pg_result *result CLEANUP(pg_result_cleanup) = NULL;
     char lost_after[NUMBER_SIZE], tick[NUMBER_SIZE];
     const struct pg_param params[] = {
-        {.value = member(item, "sent_at"), .len = -1},
+        {.value = event_member(&item->event, "sent_at"), .len = -1},
         {.value = lost_after, .len = -1},
         {.value = tick, .len = -1},
     };

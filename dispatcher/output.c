@@ -1,14 +1,19 @@
-/* Output: hler.output into the tables, in large batches. */
+/* Output: hler.output into the tables, in large batches.  And, since it is rare and never urgent, what
+ * the broker has given up (hler.dead), and what an operator wants to be read again. */
 #include "dispatcher/output.h"
 
 #include "common/loop.h"
 #include "common/mem.h"
 #include "dispatcher/dead.h"
+#include "dispatcher/redrive.h"
 #include "proto/names.h"
 
 #define PREFETCH 512
 #define BATCH_ITEMS 256
 #define BATCH_BYTES (512u * 1024u)
+#define DEAD_PREFETCH 16
+
+enum { CONSUMER_OUTPUT, CONSUMER_DEAD };
 
 struct output {
     struct flow *flow;
@@ -16,6 +21,7 @@ struct output {
     char *consumer_name;
     struct batch batch;
     struct loop_timer *retry;
+    struct redrive *redrive;
 };
 
 static void
@@ -32,6 +38,17 @@ sort(struct item *item)
     if (event_bulk(item->event.kind))
         return;
     fault_set(&fault, FAULT_BAD_KEY, "a state came through the queue of output");
+    item_dead(item, &fault);
+}
+
+/* Set aside as it is: whatever made it come back so often, reading it here would only do
+ * that again. */
+static void
+give_up(struct item *item)
+{
+    struct fault fault = {0};
+
+    fault_set(&fault, FAULT_UNDELIVERABLE, "delivered too often, or rejected, and never taken in");
     item_dead(item, &fault);
 }
 
@@ -64,7 +81,10 @@ on_delivery(struct mq *mq, const struct mq_delivery *delivery, void *ctx)
     struct output *out = ctx;
 
     (void)mq;
-    sort(batch_add(&out->batch, NAMES_OUTPUT, delivery));
+    if (delivery->consumer == CONSUMER_DEAD)
+        give_up(batch_add(&out->batch, NAMES_DEAD, delivery));
+    else
+        sort(batch_add(&out->batch, NAMES_OUTPUT, delivery));
     if (out->batch.n >= BATCH_ITEMS || out->batch.bytes >= BATCH_BYTES)
         process(out);
 }
@@ -82,9 +102,11 @@ on_up(struct mq *mq, void *ctx)
     uint32_t waiting;
 
     (void)ctx;
-    if (mq_check_queue(mq, NAMES_OUTPUT, &waiting) == -1)
+    if (mq_check_queue(mq, NAMES_OUTPUT, &waiting) == -1 ||
+        mq_check_queue(mq, NAMES_DEAD, &waiting) == -1 ||
+        mq_consume(mq, NAMES_OUTPUT, PREFETCH, CONSUMER_OUTPUT) == -1)
         return -1;
-    return mq_consume(mq, NAMES_OUTPUT, PREFETCH, 0);
+    return mq_consume(mq, NAMES_DEAD, DEAD_PREFETCH, CONSUMER_DEAD);
 }
 
 /* The broker delivers again what was not acked. */
@@ -108,6 +130,7 @@ output_open(struct flow *flow)
 
     out->flow = flow;
     out->retry = loop_timer_new(flow->loop, on_retry, out);
+    out->redrive = redrive_new(flow);
     out->consumer = mq_new(flow->loop, &config, &handlers, out);
     mq_start(out->consumer);
     return out;
@@ -128,6 +151,7 @@ output_close(void *self)
     struct output *out = self;
 
     mq_free(out->consumer);
+    redrive_free(out->redrive);
     batch_free(&out->batch);
     loop_timer_free(out->retry);
     mem_cleanup(&out->consumer_name);

@@ -16,18 +16,6 @@ static const char sql[] =
 
 enum { USERS, KINDS, TASKS, ATTEMPTS, TOKENS, SEQS, TIMES, STREAMS, TEXTS, RAWS, DATA, COLUMNS };
 
-/* A member that event_check() has found right, or NULL when it is left out. */
-static const char *
-member(const struct event *event, const char *key)
-{
-    struct json_error err = {""};
-    const char *text = NULL;
-
-    if (json_get_string(event->data, key, true, SIZE_MAX, &text, &err) == -1)
-        log_panic("unchecked event: %s", err.text);
-    return text;
-}
-
 static void
 add_raw(struct buf *column, const char *base64)
 {
@@ -48,9 +36,9 @@ add_data(struct buf columns[COLUMNS], const struct event *event)
 
     if (!output)
         data = json_text(event->data, &len);
-    columns_text(&columns[STREAMS], output ? member(event, "stream") : NULL);
-    columns_text(&columns[TEXTS], output ? member(event, "text") : NULL);
-    add_raw(&columns[RAWS], output ? member(event, "base64") : NULL);
+    columns_text(&columns[STREAMS], output ? event_member(event, "stream") : NULL);
+    columns_text(&columns[TEXTS], output ? event_member(event, "text") : NULL);
+    add_raw(&columns[RAWS], output ? event_member(event, "base64") : NULL);
     pg_array_text(&columns[DATA], data, len);
 }
 

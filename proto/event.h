@@ -92,4 +92,7 @@ int event_decode(const struct event_delivery *delivery, struct event *out,
                  struct fault *fault) MUST_CHECK;
 void event_free(struct event *event);
 
+/* A text member of a decoded event's data, which has been checked already; NULL = left out. */
+const char *event_member(const struct event *event, const char *key);
+
 #endif

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "common/json.h"
+#include "common/log.h"
 #include "proto/event.h"
 #include "proto/event_check.h"
 #include "proto/limits.h"
@@ -225,4 +226,15 @@ event_free(struct event *event)
 {
     json_object_put(event->root);
     memset(event, 0, sizeof *event);
+}
+
+const char *
+event_member(const struct event *event, const char *key)
+{
+    struct json_error err = {""};
+    const char *text = NULL;
+
+    if (json_get_string(event->data, key, true, SIZE_MAX, &text, &err) == -1)
+        log_panic("unchecked event: %s", err.text);
+    return text;
 }

@@ -20,6 +20,7 @@ static const char *const names[] = {
     [FAULT_BAD_KEY] = "bad_key",
     [FAULT_UNKNOWN_ATTEMPT] = "unknown_attempt",
     [FAULT_NOT_RECORDABLE] = "not_recordable",
+    [FAULT_UNDELIVERABLE] = "undeliverable",
 };
 static_assert(ARRAY_LEN(names) == FAULT_REASONS, "a name each");
 

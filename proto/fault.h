@@ -21,6 +21,7 @@ enum fault_reason {
     FAULT_BAD_KEY,
     FAULT_UNKNOWN_ATTEMPT,
     FAULT_NOT_RECORDABLE,
+    FAULT_UNDELIVERABLE, /* the broker gave it up: it came back too often */
     FAULT_REASONS
 };
 

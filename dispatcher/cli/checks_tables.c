@@ -138,7 +138,7 @@ check_dead(struct checks *c)
     if (pg_get_int(r, 0, "n") == 0)
         checks_add(c, FINDING_OK, "set aside", NULL, "no message");
     else
-        checks_add(c, FINDING_NOTE, "set aside", "look into the table hler.dead_message",
+        checks_add(c, FINDING_NOTE, "set aside", "see `hler dead list`",
                    "%s messages were not understood; the newest at %s: %s", pg_get(r, 0, "n"),
                    pg_get(r, 0, "newest"), pg_get(r, 0, "reason"));
 }

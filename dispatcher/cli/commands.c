@@ -24,6 +24,10 @@ const struct command *const commands[] = {
     &command_catalog_apply,
     &command_catalog_list,
     &command_catalog_show,
+    &command_dead_list,
+    &command_dead_show,
+    &command_dead_redrive,
+    &command_dead_drop,
     &command_migrate,
     &command_doctor,
     NULL,
@@ -32,7 +36,7 @@ const struct command *const commands[] = {
 static const char exit_codes[] =
     "Exit codes\n"
     "  0   done; with --wait or --follow: the operation succeeded\n"
-    "  1   the operation failed; doctor: a part is ill\n"
+    "  1   the operation failed; doctor: a part is ill; dead redrive: a message is kept\n"
     "  2   wrong command line, or the request was refused\n"
     "  3   the database or the broker cannot be reached, or its schema does not fit\n"
     "  4   the operation was cancelled\n"

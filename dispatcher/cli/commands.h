@@ -20,6 +20,10 @@ extern const struct command command_listener_remove;
 extern const struct command command_catalog_apply;
 extern const struct command command_catalog_list;
 extern const struct command command_catalog_show;
+extern const struct command command_dead_list;
+extern const struct command command_dead_show;
+extern const struct command command_dead_redrive;
+extern const struct command command_dead_drop;
 extern const struct command command_migrate;
 extern const struct command command_doctor;
 

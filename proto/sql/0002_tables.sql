@@ -297,6 +297,7 @@ CREATE TABLE hler.verdict (
     taken_by   text
 ) WITH (fillfactor = 80);
 
+-- What was set aside, once: a copy of the same message raises `copies`.
 CREATE TABLE hler.dead_message (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     source      text NOT NULL,
@@ -304,6 +305,29 @@ CREATE TABLE hler.dead_message (
     facts       text NOT NULL,
     body        bytea,
     size        bigint NOT NULL,
-    received_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+    copies      bigint NOT NULL DEFAULT 1,
+    received_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    last_at     timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    redrive_at  timestamptz, -- an operator wants it read again: not before then
+    said        text,        -- what came of the last such try
+    digest      text GENERATED ALWAYS AS (pg_catalog.md5(source || ' ' || reason || ' ' || facts || ' ' || coalesce(pg_catalog.md5(body), ''))) STORED
 );
+CREATE UNIQUE INDEX dead_message_digest ON hler.dead_message (digest);
+CREATE INDEX dead_message_redrive ON hler.dead_message (redrive_at) WHERE redrive_at IS NOT NULL;
 GRANT SELECT ON hler.dead_message TO hler_operator;
+
+-- What people, and dispatchers for them, did with those: it stays when the message is gone.
+CREATE TABLE hler.dead_act (
+    no      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    message bigint NOT NULL,
+    act     text NOT NULL, -- asked, settled, kept, dropped
+    login   text NOT NULL,
+    actor   text,
+    note    text,
+    source  text NOT NULL,
+    reason  text NOT NULL,
+    facts   text NOT NULL,
+    at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+CREATE INDEX dead_act_message ON hler.dead_act (message);
+GRANT SELECT ON hler.dead_act TO hler_operator;

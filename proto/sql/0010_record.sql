@@ -32,6 +32,7 @@ CREATE FUNCTION hler_core.dead_letter(source text, reason text, facts text, body
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     INSERT INTO hler.dead_message (source, reason, facts, body, size)
     VALUES (source, reason, coalesce(facts, ''), substr(body, 1, 1048576), coalesce(octet_length(body), 0))
+    ON CONFLICT (digest) DO UPDATE SET copies = dead_message.copies + 1, last_at = clock_timestamp()
     RETURNING id
 $$;
 
@@ -113,12 +114,18 @@ END $$;
 CREATE FUNCTION hler_core.set_aside(facts hler_core.fact[], source text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    INSERT INTO hler.dead_message (source, reason, facts, body, size)
-    SELECT source, CASE f.verdict WHEN 'unknown' THEN 'unknown_attempt' ELSE f.verdict END,
-           json_build_object('user', f.username, 'kind', f.kind, 'task', f.task, 'attempt', f.attempt,
-                             'token', f.token, 'seq', f.seq, 'time', f.worker_at)::text,
-           convert_to(f.data, 'UTF8'), coalesce(octet_length(f.data), 0)
-      FROM unnest(facts) AS f WHERE f.verdict IN ('unknown', 'foreign', 'not_recordable') ORDER BY f.i;
+    IF current_setting('hler.redriving', true) = 'on' THEN
+        RETURN; -- it lies there already (0016)
+    END IF;
+    INSERT INTO hler.dead_message AS m (source, reason, facts, body, size, copies)
+    SELECT set_aside.source, v.reason, v.facts, v.body, coalesce(octet_length(v.body), 0), count(*)
+      FROM (SELECT f.i, CASE f.verdict WHEN 'unknown' THEN 'unknown_attempt' ELSE f.verdict END AS reason,
+                   json_build_object('user', f.username, 'kind', f.kind, 'task', f.task, 'attempt', f.attempt,
+                                     'token', f.token, 'seq', f.seq, 'time', f.worker_at)::text AS facts,
+                   convert_to(f.data, 'UTF8') AS body
+              FROM unnest(set_aside.facts) AS f WHERE f.verdict IN ('unknown', 'foreign', 'not_recordable')) AS v
+     GROUP BY v.reason, v.facts, v.body ORDER BY min(v.i)
+    ON CONFLICT (digest) DO UPDATE SET copies = m.copies + excluded.copies, last_at = clock_timestamp();
 END $$;
 
 -- Rows of hler.event for what is new.  What cannot be recorded has been set aside, and a tombstone

@@ -155,6 +155,12 @@ def prepare(stack, example):
     elif "hler retry" in example:
         flag = stack.path("flag")
         stack.hler("submit", "test.shell", f"script=test -e {flag} || {{ : >{flag}; exit 1; }}", "--wait", code=1)
+    elif "hler dead redrive" in example: # an offer of a task that has ended: there is nothing left to do
+        stack.hler("submit", "docs.build", "--wait")
+        stack.sql("SELECT hler_core.dead_letter('hler.tasks', 'bad_version', json_build_object('message_id', concat_ws("
+                  "'.', task, attempt, token))::text, 'x') FROM hler.attempt LIMIT 1", role="migrate")
+    elif "hler dead" in example:
+        stack.sql("SELECT hler_core.dead_letter('hler.claims', 'bad_json', '{}', 'x')", role="dispatcher")
     elif " last" in example:
         stack.hler("submit", "docs.build", "--wait")
 
