@@ -111,7 +111,6 @@ class Attempt:
         records = self.records()
         assert records[0][1] == "start" and records[-1][1] == "end"
         assert not (self.dir / "emit").exists() and not (self.dir / "ctl").exists()
-        assert not (self.dir / "reserve").exists()
         return End(records[-1][2])
 
     def control(self, line):

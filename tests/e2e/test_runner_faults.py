@@ -119,7 +119,7 @@ def test_end_is_written_once_there_is_room(spool):
     size = attempt.journal.stat().st_size
     resource.prlimit(runner, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
     (spool / "go").write_text("x\n")
-    wait_for(lambda: not (attempt.dir / "reserve").exists(), what="first try")
+    wait_for(lambda: not (attempt.dir / "emit").exists(), what="first try")
     assert attempt.held() and attempt.of("end") == []
     resource.prlimit(runner, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     end = attempt.end()

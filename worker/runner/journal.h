@@ -81,12 +81,18 @@ const char *journal_cause_name(enum journal_cause cause); /* "done", "exit", ...
 /* --- writing (runner; no allocation) --- */
 struct journal_writer {
     int fd;
-    uint64_t seq;   /* of the last record written */
-    uint64_t bytes; /* size of the file */
+    uint64_t seq;       /* of the last record written */
+    uint64_t bytes;     /* size of the file */
+    uint64_t allocated; /* bytes that have their place on the disk, behind the end too */
 };
 
+/* Begin a new, empty file: its magic, and place for an end record.  0, or -1 with errno. */
+int journal_begin(struct journal_writer *w, int fd) MUST_CHECK;
+
 /* Append one record (one writev).  0, or -1 with errno; after a failure the file is cut
- * back to its last whole record, and the writer may be used again. */
+ * back to its last whole record, and the writer may be used again.  Place for an end record
+ * of a few KiB is always kept on the disk (where the file system can do that): only
+ * JOURNAL_END may use it, so that a full disk stops an attempt but not its last word. */
 int journal_append(struct journal_writer *w, enum journal_kind kind, const void *payload,
                    size_t len) MUST_CHECK;
 

@@ -3,11 +3,61 @@
 #include "worker/runner/journal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/file.h"
 #include "worker/runner/journal_crc.h"
+
+#define RESERVE_BYTES 8192u                 /* for the end record */
+#define FIRST_BYTES (RESERVE_BYTES + 4096u) /* most attempts say no more than that */
+#define GROWTH_BYTES 65536u                 /* so that not each record asks */
+
+static int
+allocate(struct journal_writer *w, uint64_t bytes)
+{
+    while (fallocate(w->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) == -1) {
+        if (errno == EOPNOTSUPP) {
+            w->allocated = UINT64_MAX; /* no better off than any other file */
+            return 0;
+        }
+        if (errno != EINTR)
+            return -1;
+    }
+    w->allocated = bytes;
+    return 0;
+}
+
+/* Have place for len more bytes and the reserve behind them. */
+static int
+make_room(struct journal_writer *w, size_t len)
+{
+    uint64_t need = w->bytes + len + RESERVE_BYTES;
+
+    return need <= w->allocated ? 0 : allocate(w, need + GROWTH_BYTES);
+}
+
+int
+journal_begin(struct journal_writer *w, int fd)
+{
+    *w = (struct journal_writer){.fd = fd};
+    if (allocate(w, FIRST_BYTES) == -1 ||
+        file_write_all(fd, JOURNAL_MAGIC, sizeof JOURNAL_MAGIC - 1) == -1)
+        return -1;
+    w->bytes = sizeof JOURNAL_MAGIC - 1;
+    return 0;
+}
+
+/* The attempt is over: what a long journal had in advance goes back.  For a short one that
+ * would cost more than it gives. */
+static void
+give_back(struct journal_writer *w)
+{
+    if (w->allocated > FIRST_BYTES && ftruncate(w->fd, (off_t)w->bytes) == 0)
+        w->allocated = w->bytes;
+}
 
 /* struct iovec has no const form for writing. */
 static struct iovec
@@ -46,6 +96,8 @@ journal_append(struct journal_writer *w, enum journal_kind kind, const void *pay
         errno = EMSGSIZE;
         return -1;
     }
+    if (kind != JOURNAL_END && make_room(w, sizeof head + len) == -1)
+        return -1;
     head.len = (uint32_t)len;
     head.crc = journal_record_crc(&head, payload);
     if (write_record(w, &head, payload) == -1) {
@@ -58,5 +110,7 @@ journal_append(struct journal_writer *w, enum journal_kind kind, const void *pay
     }
     w->seq++;
     w->bytes += sizeof head + len;
+    if (kind == JOURNAL_END)
+        give_back(w);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* The end record.  It is written whatever it takes: it has a reserve on the disk, and without
+/* The end record.  It is written whatever it takes: it has its place on the disk, and without
  * room even there it is tried again each second, since without it the attempt would be
  * reported lost. */
 #include "worker/runner/runner.h"
@@ -140,7 +140,6 @@ run_end(struct runner *r)
     run_emit_close(r);
     remove_file(r, REQUEST_SOCKET);
     remove_file(r, REQUEST_CTL);
-    remove_file(r, RUNNER_RESERVE);
     if (append_end(r) == -1) {
         log_err("attempt=%s end record, will try again: %m", r->request->dir);
         runner_timer_set(r, TIMER_END, RETRY_MS);

@@ -86,7 +86,7 @@ set_up(struct runner *r, const struct runner_start *start)
 {
     (void)setsid(); /* never a group leader: the spawner has just forked it */
     (void)umask(RUNNER_UMASK);
-    (void)run_proc_oom_score(OOM_SCORE);
+    r->oom_spared = run_proc_oom_score(OOM_SCORE) == 0;
     r->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (r->epoll == -1 || fchdir(start->dir_fd) == -1 || close(start->dir_fd) == -1 ||
         prctl(PR_SET_NAME, RUNNER_NAME) == -1 || prctl(PR_SET_CHILD_SUBREAPER, 1) == -1 ||
@@ -230,11 +230,11 @@ loop(struct runner *r)
 }
 
 static void
-start_program(struct runner *r, int oom_score)
+start_program(struct runner *r)
 {
     const struct request *q = r->request;
 
-    if (run_child_start(r, oom_score) == -1) {
+    if (run_child_start(r) == -1) {
         if (r->phase == RUNNER_RUNNING)
             end_soon(r);
         return;
@@ -267,7 +267,7 @@ runner_run(const struct runner_start *start)
     r->journal = start->journal;
     r->started_ns = clock_mono_ns();
     r->control.fd = start->control_fd;
-    r->child = (struct runner_child){.pidfd = -1, .exec_fd = -1, .gone = true, .exit_code = -1};
+    r->child = (struct runner_child){.gone = true, .exit_code = -1, .oom_score = start->oom_score};
     r->output.stream[0].fd = r->output.stream[1].fd = -1;
     r->output.stream[0].kind = JOURNAL_STDOUT;
     r->output.stream[1].kind = JOURNAL_STDERR;
@@ -277,7 +277,7 @@ runner_run(const struct runner_start *start)
         end_without_loop(r, errno);
         return EXIT_SUCCESS;
     }
-    start_program(r, start->oom_score);
+    start_program(r);
     loop(r);
     return EXIT_SUCCESS;
 }

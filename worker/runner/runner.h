@@ -15,7 +15,6 @@
  * a thousand of them share nearly all their memory; all it needs is in one static struct, and
  * nothing is allocated once it runs. */
 
-#define RUNNER_RESERVE "reserve" /* bytes given up when the disk is full, for the end record */
 #define RUNNER_MESSAGE_MAX 1000
 
 /* Life of an attempt; run_* functions move it forward only. */
@@ -51,7 +50,7 @@ enum runner_source {
     SOURCE_EMIT
 };
 
-/* Where the child failed before its program ran, told through the exec pipe. */
+/* Where the child failed before its program ran. */
 enum child_stage { CHILD_SETUP = 1, CHILD_CHDIR, CHILD_EXEC };
 struct child_failure {
     int32_t stage; /* enum child_stage; 0 = none */
@@ -59,12 +58,11 @@ struct child_failure {
 };
 
 struct runner_child {
-    pid_t pid;
-    int pidfd;
-    int exec_fd;   /* reading end of the exec pipe */
+    pid_t pid;     /* its own until it is reaped, which nobody else does */
     bool gone;     /* reaped: status counts, pid is no longer ours */
     int exit_code; /* -1 = did not exit by itself */
     int signal;    /* 0 = none */
+    int oom_score; /* oom_score_adj that the program gets */
     struct child_failure failure;
 };
 
@@ -87,6 +85,7 @@ struct runner {
     int journal_error; /* errno of the first record that could not be written; 0 = none */
     enum runner_phase phase;
     int epoll, signals, lease;
+    bool oom_spared; /* an oom_score_adj lower than the program's */
     int64_t started_ns;
     int64_t timer_ns[TIMERS]; /* CLOCK_MONOTONIC; 0 = not set */
     struct runner_child child;
@@ -123,7 +122,7 @@ int runner_watch(struct runner *r, int fd, uint32_t source) MUST_CHECK;
 
 /* Start of the program: journals the start record, then lets it exec.  -1 when it could not be
  * started; child.failure says why, and the start record is written as far as possible. */
-int run_child_start(struct runner *r, int oom_score) MUST_CHECK;
+int run_child_start(struct runner *r) MUST_CHECK;
 /* Reap all that ended.  Returns false when no child is left at all. */
 bool run_child_reap(struct runner *r);
 /* Send a signal to the program: to its process group or its leader. */

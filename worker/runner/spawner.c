@@ -27,7 +27,6 @@
 #define SPAWNER_UMASK 077
 #define LOCK_WAIT_MS 10000
 #define LOCK_POLL_MS 50
-#define RESERVE_BYTES 8192u
 #define FILE_MODE 0600
 
 struct spawner_state {
@@ -55,9 +54,10 @@ open_lock(int spool_fd)
     return fd;
 }
 
-/* The journal with its magic, locked.  EEXIST = this attempt was started before. */
+/* The journal, locked.  EEXIST = this attempt was started before.  Returns its descriptor, which
+ * the writer has too. */
 static int
-make_journal(int dir_fd)
+make_journal(int dir_fd, struct journal_writer *w)
 {
     CLEANUP(file_cleanup_close)
     int fd = openat(dir_fd, JOURNAL_FILE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
@@ -65,26 +65,12 @@ make_journal(int dir_fd)
 
     if (fd == -1)
         return -1;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0 &&
-        file_write_all(fd, JOURNAL_MAGIC, sizeof JOURNAL_MAGIC - 1) == 0)
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && journal_begin(w, fd) == 0)
         return file_take(&fd);
     cause = errno;
     (void)unlinkat(dir_fd, JOURNAL_FILE, 0);
     errno = cause;
     return -1;
-}
-
-/* Real bytes: a hole would give no room back. */
-static int
-make_reserve(int dir_fd)
-{
-    char bytes[RESERVE_BYTES];
-
-    memset(bytes, '#', sizeof bytes);
-    if (file_create(dir_fd, RUNNER_RESERVE, FILE_MODE, bytes, sizeof bytes) == -1 &&
-        errno != EEXIST)
-        return -1;
-    return 0;
 }
 
 /* Opened for writing too: a FIFO with no writer left would be readable for ever.  Open before
@@ -110,7 +96,7 @@ make_control(int dir_fd)
 static void
 unmake(int dir_fd)
 {
-    static const char *const names[] = {RUNNER_RESERVE, REQUEST_CTL, JOURNAL_FILE};
+    static const char *const names[] = {REQUEST_CTL, JOURNAL_FILE};
     int cause = errno;
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
@@ -134,14 +120,15 @@ start_runner(const struct spawner_state *s, const struct request *q)
 {
     CLEANUP(file_cleanup_close)
     int dir_fd = openat(s->spool_fd, q->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    CLEANUP(file_cleanup_close) int journal_fd = dir_fd == -1 ? -1 : make_journal(dir_fd);
+    struct journal_writer journal;
+    CLEANUP(file_cleanup_close)
+    int journal_fd = dir_fd == -1 ? -1 : make_journal(dir_fd, &journal);
     CLEANUP(file_cleanup_close) int control_fd = -1;
     pid_t pid = -1;
 
     if (journal_fd == -1)
         return errno;
-    if (make_reserve(dir_fd) == 0)
-        control_fd = make_control(dir_fd);
+    control_fd = make_control(dir_fd);
     if (control_fd != -1)
         pid = fork();
     if (pid == -1) {
@@ -150,7 +137,7 @@ start_runner(const struct spawner_state *s, const struct request *q)
     }
     if (pid == 0) {
         struct runner_start start = {.request = q,
-                                     .journal = {journal_fd, 0, sizeof JOURNAL_MAGIC - 1},
+                                     .journal = journal,
                                      .dir_fd = dir_fd,
                                      .control_fd = control_fd,
                                      .oom_score = s->oom_score};
