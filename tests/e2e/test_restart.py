@@ -1,5 +1,6 @@
 """Every part may die at any moment: the job goes on, and each event arrives once."""
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -52,6 +53,21 @@ def test_worker_is_away_until_after_the_end(make_stack):
     assert stack.wait(operation)["state"] == "succeeded"
     stack.assert_complete(operation)
     assert stack.output(operation) == b"started\n" + b"".join(b"%d\n" % i for i in range(1, 1001))
+
+
+def test_what_was_prepared_but_not_granted_is_forgotten(make_stack):
+    """The directory of a claim that was never answered: nobody may take it for an attempt."""
+    stack = make_stack("--workers", "1")
+    assert stack.wait(stack.shell("true"))["state"] == "succeeded"
+    spool = stack.path("spool/worker-1")
+    kept = next(d for d in os.listdir(f"{spool}/done"))
+    stack.kill("worker-1")
+    shutil.copytree(f"{spool}/done/{kept}", f"{spool}/new.{kept}")
+    os.remove(f"{spool}/new.{kept}/journal")
+    stack.restart("worker-1")
+    assert stack.wait(stack.shell("true"))["state"] == "succeeded"
+    assert not [d for d in os.listdir(spool) if d.startswith("new.")]
+    assert stack.one("SELECT count(*) FROM hler.events WHERE type = 'declined'") == 0
 
 
 def test_broker_and_database_restart_in_mid_run(make_stack):

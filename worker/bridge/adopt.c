@@ -13,26 +13,7 @@
 #include "common/log.h"
 #include "worker/bridge/bridge.h"
 
-#define META_BYTES 256
 #define PATH_SIZE (IDENT_NAME_SIZE + 16)
-
-/* Its offer, from its directory.  0, or -1 after logging. */
-static int
-read_offer(int dir_fd, const char *text, struct offer *out)
-{
-    CLEANUP(buf_free) struct buf body = {0};
-    char path[PATH_SIZE];
-    struct fault fault;
-
-    snprintf(path, sizeof path, "%.*s/offer", IDENT_NAME_SIZE, text);
-    if (file_read(dir_fd, path, LIMIT_MESSAGE_BYTES, &body) == -1)
-        return log_errno(errno, "attempt=%s file=offer: %m", text);
-    if (offer_decode(body.data != NULL ? body.data : "", body.len, out, &fault) == -1) {
-        log_err("attempt=%s file=offer: %s", text, fault.text);
-        return -1;
-    }
-    return 0;
-}
 
 static bool
 has_journal(const struct bridge *b, const char *text)
@@ -58,14 +39,9 @@ has_start(const struct attempt *a)
 static const char *
 cause_of(const struct bridge *b, const struct attempt *a)
 {
-    CLEANUP(buf_free) struct buf meta = {0};
-    char path[PATH_SIZE];
-
     if (b->spool.moved)
         return "moved_spool";
-    snprintf(path, sizeof path, "%s/meta", a->text);
-    if (file_read(b->spool.dir_fd, path, META_BYTES, &meta) == 0 && meta.len > 0 &&
-        strncmp(meta.data, b->spool.boot_id, strlen(b->spool.boot_id)) != 0)
+    if (attempt_dir_other_boot(&b->spool, a->text))
         return "other_boot";
     return "runner_died";
 }
@@ -117,7 +93,7 @@ adopt_one(struct bridge *b, const char *text)
     struct attempt *a;
     struct offer offer;
 
-    if (read_offer(b->spool.dir_fd, text, &offer) == -1) {
+    if (attempt_dir_offer(b->spool.dir_fd, text, &offer) == -1) {
         /* Cut off while it was made; with a journal it needs a person. */
         if (!has_journal(b, text) && file_remove_tree(b->spool.dir_fd, text) == -1)
             log_warn("attempt=%s: its directory cannot be removed: %m", text);
@@ -148,9 +124,13 @@ adopt_all(struct bridge *b)
         file_cleanup_close(&fd);
         return log_errno(errno, "spool=%s: %m", b->spool.path);
     }
-    while ((d = readdir(dir)) != NULL)
+    while ((d = readdir(dir)) != NULL) {
         if (ident_name_parse(d->d_name, &name) == 0)
             adopt_one(b, ident_name_text(&name, text));
+        else if (attempt_dir_is_prepared(d->d_name) &&
+                 file_remove_tree(b->spool.dir_fd, d->d_name) == -1)
+            log_warn("spool=%s dir=%s: cannot be removed: %m", b->spool.path, d->d_name);
+    }
     (void)closedir(dir);
     return 0;
 }
@@ -164,7 +144,7 @@ adopt_done(struct bridge *b, const struct attempt_name *name)
 
     ident_name_text(name, text);
     if (faccessat(b->spool.done_fd, text, F_OK, AT_SYMLINK_NOFOLLOW) == -1 ||
-        read_offer(b->spool.done_fd, text, &offer) == -1)
+        attempt_dir_offer(b->spool.done_fd, text, &offer) == -1)
         return NULL;
     a = attempt_new(&b->attempts, &offer, AT_STARTING);
     attempt_drop_offer(a);

@@ -61,6 +61,7 @@ struct attempt {
     int64_t beat_number; /* of the first heartbeat that lists it as running; 0 = none yet */
 
     /* Its directory. */
+    bool prepared;  /* it lies ready for the grant */
     bool in_done;   /* below done/, being sent again */
     int journal_fd; /* -1 = not open */
     int watch;      /* inotify; -1 = none */

@@ -8,6 +8,7 @@
 #include "common/mq.h"
 #include "proto/claim.h"
 #include "worker/bridge/attempt.h"
+#include "worker/bridge/attempt_dir.h"
 #include "worker/bridge/done.h"
 #include "worker/bridge/executors.h"
 #include "worker/bridge/link.h"
@@ -154,10 +155,10 @@ bool heartbeat_is_known(const struct bridge *b);
 void heartbeat_soon(struct bridge *b);
 void heartbeat_answered(struct bridge *b, const struct control *beat);
 
-/* --- launch.c: attempt directories and the spawner --- */
+/* --- launch.c: the spawner --- */
 int launch_init(struct bridge *b) MUST_CHECK;
 void launch_free(struct bridge *b);
-/* Granted: make the directory and ask for a runner. */
+/* Granted: ask for a runner. */
 void launch_start(struct bridge *b, struct attempt *attempt);
 
 /* --- notices.c: events that are not from a journal --- */

@@ -28,6 +28,19 @@ gather(const struct bridge *b, struct claim *claim)
     return claim->n;
 }
 
+/* The time until the answer is used to get ready for a grant.  What fails is tried again, and
+ * told, with the grant. */
+static void
+prepare(struct bridge *b, const struct claim *claim)
+{
+    for (size_t i = 0; i < claim->n; i++) {
+        struct attempt *a = attempt_find(&b->attempts, &claim->attempts[i]);
+
+        if (attempt_dir_prepare(&b->spool, a) == -1)
+            log_debug("attempt=%s cannot be prepared: %m", a->text);
+    }
+}
+
 static int
 publish(struct bridge *b, const struct claim *claim)
 {
@@ -67,6 +80,7 @@ claims_flush(struct bridge *b)
             a->claimed_ns = clock_mono_ns();
             attempt_set(&b->attempts, a, AT_CLAIMED);
         }
+        prepare(b, &claim);
     }
 }
 

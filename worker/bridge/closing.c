@@ -1,6 +1,5 @@
 /* Attempts that will not run here.  Their last event is confirmed before the offer is
  * acknowledged and the directory removed. */
-#include "common/file.h"
 #include "common/log.h"
 #include "proto/event_data.h"
 #include "worker/bridge/bridge.h"
@@ -34,8 +33,7 @@ void
 closing_drop(struct bridge *b, struct attempt *a)
 {
     consumer_ack(b, a);
-    if (file_remove_tree(b->spool.dir_fd, a->text) == -1)
-        log_warn("attempt=%s: its directory cannot be removed: %m", a->text);
+    attempt_dir_remove(&b->spool, a);
     notices_forget_attempt(b, a);
     sender_close(b, a);
     attempt_free(&b->attempts, a);

@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "proto/ident.h"
+#include "worker/bridge/environment.h"
 #include "worker/runner/journal.h"
 #include "worker/runner/request.h"
 
@@ -100,8 +101,8 @@ done_scan(struct done *done, const struct spool *spool)
 static void
 strip(const struct spool *spool, const char *name)
 {
-    static const char *const needless[] = {REQUEST_WORK,    REQUEST_CTL, REQUEST_SOCKET,
-                                           REQUEST_OUTPUTS, "vars.json", "spec.json"};
+    static const char *const needless[] = {REQUEST_WORK,    REQUEST_CTL,      REQUEST_SOCKET,
+                                           REQUEST_OUTPUTS, ENVIRONMENT_VARS, ENVIRONMENT_SPEC};
 
     for (size_t i = 0; i < ARRAY_LEN(needless); i++) {
         char path[IDENT_NAME_SIZE + 16];

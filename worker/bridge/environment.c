@@ -59,8 +59,8 @@ set_task(const struct offer *o, const char *dir, struct strings *out)
     set_number(out, "HLER_TRY", o->try_number);
     strings_set(out, "HLER_TARGET", o->target != NULL ? o->target : "");
     strings_set(out, "HLER_REQUESTER", o->requester);
-    set_path(out, "HLER_SPEC", dir, "spec.json");
-    set_path(out, "HLER_VARS", dir, "vars.json");
+    set_path(out, "HLER_SPEC", dir, ENVIRONMENT_SPEC);
+    set_path(out, "HLER_VARS", dir, ENVIRONMENT_VARS);
     set_path(out, "HLER_OUTPUTS", dir, REQUEST_OUTPUTS);
     set_path(out, "HLER_SOCKET", dir, REQUEST_SOCKET);
 }

@@ -6,6 +6,10 @@
 #include "worker/bridge/settings.h"
 #include "worker/bridge/strings.h"
 
+/* Files that it names, in the attempt's directory. */
+#define ENVIRONMENT_SPEC "spec.json"
+#define ENVIRONMENT_VARS "vars.json"
+
 /* The whole environment of a program (worker/executors/README.md section 2): nothing of
  * the worker's own is in it.  dir = absolute path of the attempt's directory. */
 void environment_make(const struct settings *settings, const struct offer *offer, const char *dir,

@@ -1,16 +1,11 @@
-/* From a grant to a runner: the attempt's directory, the request to the spawner, its
- * answer.  Everything the spool needs to go on after a restart lies in the directory before
+/* From a grant to a runner: the request to the spawner, and its answer.  Everything the spool needs to go on after a restart lies in the directory before
  * the spawner is asked. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/clock.h"
-#include "common/file.h"
-#include "common/json.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "worker/bridge/bridge.h"
@@ -28,39 +23,6 @@ pause_starts(struct bridge *b, const char *why)
 {
     snprintf(b->note, sizeof b->note, "cannot start: %s", why);
     b->paused_until_ns = clock_mono_ns() + PAUSE_MS * CLOCK_MS_NS;
-}
-
-static int
-make_files(const struct attempt *a, int dir_fd, const struct spool *spool)
-{
-    CLEANUP(buf_free) struct buf vars = {0};
-    char meta[2 * UUID_TEXT_SIZE];
-    const char *spec;
-    size_t spec_len;
-    int n = snprintf(meta, sizeof meta, "%s\n%s\n", spool->boot_id, spool->instance);
-
-    environment_vars(&a->offer, &vars);
-    spec = json_text(a->offer.spec, &spec_len);
-    if (file_create(dir_fd, "meta", 0600, meta, (size_t)n) == -1 ||
-        file_create(dir_fd, "offer", 0600, a->body, a->body_len) == -1 ||
-        file_create(dir_fd, "vars.json", 0600, vars.data, vars.len) == -1 ||
-        file_create(dir_fd, "spec.json", 0600, spec, spec_len) == -1)
-        return -1;
-    return 0;
-}
-
-/* 0, or -1 with errno. */
-static int
-make_directory(const struct attempt *a, const struct spool *spool)
-{
-    CLEANUP(file_cleanup_close) int fd = -1;
-
-    if (mkdirat(spool->dir_fd, a->text, 0700) == -1)
-        return -1;
-    fd = openat(spool->dir_fd, a->text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd == -1 || make_files(a, fd, spool) == -1 || mkdirat(fd, REQUEST_WORK, 0700) == -1)
-        return -1;
-    return 0;
 }
 
 /* Ask the spawner.  0; -1 with errno of spawner_send(), or EINVAL with *refusal. */
@@ -124,7 +86,7 @@ launch_start(struct bridge *b, struct attempt *a)
     char why[160];
 
     attempt_set(&b->attempts, a, AT_STARTING);
-    if (make_directory(a, &b->spool) == -1) {
+    if (attempt_dir_take(&b->spool, a) == -1) {
         snprintf(why, sizeof why, "its directory cannot be made: %s", strerror(errno));
         pause_starts(b, why);
         closing_decline(b, a, why);

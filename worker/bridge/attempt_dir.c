@@ -1,0 +1,148 @@
+/* Making, naming and reading the directory of an attempt. */
+#include "worker/bridge/attempt_dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/file.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "proto/limits.h"
+#include "worker/bridge/environment.h"
+#include "worker/runner/request.h"
+
+/* No attempt's name begins so: a task's id is a UUID. */
+#define PREPARED "new."
+#define OFFER_FILE "offer" /* the boot's id and a newline, then the offer as it came */
+#define HEAD_BYTES UUID_TEXT_SIZE
+#define PATH_SIZE (IDENT_NAME_SIZE + 16)
+#define DIR_MODE 0700
+#define FILE_MODE 0600
+
+static char *
+prepared_name(const struct attempt *a, char out[static PATH_SIZE])
+{
+    snprintf(out, PATH_SIZE, PREPARED "%s", a->text);
+    return out;
+}
+
+static int
+make_files(const struct attempt *a, int dir_fd, const struct spool *spool)
+{
+    CLEANUP(buf_free) struct buf vars = {0};
+    CLEANUP(buf_free) struct buf offer = {0};
+    const char *spec;
+    size_t spec_len;
+
+    buf_printf(&offer, "%s\n", spool->boot_id);
+    buf_add(&offer, a->body, a->body_len);
+    environment_vars(&a->offer, &vars);
+    spec = json_text(a->offer.spec, &spec_len);
+    if (file_create(dir_fd, OFFER_FILE, FILE_MODE, offer.data, offer.len) == -1 ||
+        file_create(dir_fd, ENVIRONMENT_VARS, FILE_MODE, vars.data, vars.len) == -1 ||
+        file_create(dir_fd, ENVIRONMENT_SPEC, FILE_MODE, spec, spec_len) == -1)
+        return -1;
+    return mkdirat(dir_fd, REQUEST_WORK, DIR_MODE);
+}
+
+int
+attempt_dir_prepare(const struct spool *spool, struct attempt *a)
+{
+    CLEANUP(file_cleanup_close) int fd = -1;
+    char name[PATH_SIZE];
+
+    if (a->prepared)
+        return 0;
+    /* EEXIST: an earlier try failed half way; its name is as good as none. */
+    if (mkdirat(spool->dir_fd, prepared_name(a, name), DIR_MODE) == -1 &&
+        (errno != EEXIST || file_remove_tree(spool->dir_fd, name) == -1 ||
+         mkdirat(spool->dir_fd, name, DIR_MODE) == -1))
+        return -1;
+    fd = openat(spool->dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd == -1 || make_files(a, fd, spool) == -1)
+        return -1;
+    a->prepared = true;
+    return 0;
+}
+
+int
+attempt_dir_take(const struct spool *spool, struct attempt *a)
+{
+    char name[PATH_SIZE];
+
+    if (attempt_dir_prepare(spool, a) == -1)
+        return -1;
+    /* Fails where a directory of that name is not empty: one attempt is granted once. */
+    if (renameat(spool->dir_fd, prepared_name(a, name), spool->dir_fd, a->text) == -1)
+        return -1;
+    a->prepared = false;
+    return 0;
+}
+
+void
+attempt_dir_remove(const struct spool *spool, struct attempt *a)
+{
+    char name[PATH_SIZE];
+
+    if (file_remove_tree(spool->dir_fd, prepared_name(a, name)) == -1 ||
+        file_remove_tree(spool->dir_fd, a->text) == -1)
+        log_warn("attempt=%s: its directory cannot be removed: %m", a->text);
+    a->prepared = false;
+}
+
+bool
+attempt_dir_is_prepared(const char *entry)
+{
+    return strncmp(entry, PREPARED, sizeof PREPARED - 1) == 0;
+}
+
+/* The file's bytes; NULL after logging.  *head_len is that of the boot's id. */
+static const char *
+read_offer(int dir_fd, const char *text, struct buf *file, size_t *head_len)
+{
+    char path[PATH_SIZE];
+    const char *newline;
+
+    snprintf(path, sizeof path, "%.*s/" OFFER_FILE, IDENT_NAME_SIZE, text);
+    if (file_read(dir_fd, path, LIMIT_MESSAGE_BYTES + HEAD_BYTES, file) == -1) {
+        log_err("attempt=%s file=" OFFER_FILE ": %m", text);
+        return NULL;
+    }
+    newline = file->len > 0 ? memchr(file->data, '\n', file->len) : NULL;
+    if (newline == NULL) {
+        log_err("attempt=%s file=" OFFER_FILE ": cut off", text);
+        return NULL;
+    }
+    *head_len = (size_t)(newline - file->data);
+    return file->data;
+}
+
+int
+attempt_dir_offer(int dir_fd, const char *text, struct offer *out)
+{
+    CLEANUP(buf_free) struct buf file = {0};
+    size_t head_len = 0;
+    const char *bytes = read_offer(dir_fd, text, &file, &head_len);
+    struct fault fault;
+
+    if (bytes == NULL)
+        return -1;
+    if (offer_decode(bytes + head_len + 1, file.len - head_len - 1, out, &fault) == 0)
+        return 0;
+    log_err("attempt=%s file=" OFFER_FILE ": %s", text, fault.text);
+    return -1;
+}
+
+bool
+attempt_dir_other_boot(const struct spool *spool, const char *text)
+{
+    CLEANUP(buf_free) struct buf file = {0};
+    size_t head_len = 0;
+    const char *bytes = read_offer(spool->dir_fd, text, &file, &head_len);
+
+    return bytes != NULL &&
+           (head_len != strlen(spool->boot_id) || memcmp(bytes, spool->boot_id, head_len) != 0);
+}
