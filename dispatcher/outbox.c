@@ -25,13 +25,25 @@ outbox_room(const struct outbox *outbox)
     return used < WINDOW_MESSAGES ? WINDOW_MESSAGES - used : 0;
 }
 
+/* Run the pump after this time, or when it is due anyway. */
+static void
+pump_in(struct outbox *outbox, int64_t delay_ms)
+{
+    int64_t due_ns = clock_mono_ns() + delay_ms * CLOCK_MS_NS;
+
+    if (outbox->pump_ns != 0 && outbox->pump_ns <= due_ns)
+        return;
+    outbox->pump_ns = due_ns;
+    loop_timer_set(outbox->pump, delay_ms);
+}
+
 /* Run the pump soon: at once after a quiet time. */
 static void
 pump_soon(struct outbox *outbox)
 {
     int64_t since_ms = (clock_mono_ns() - outbox->pumped_ns) / CLOCK_MS_NS;
 
-    loop_timer_set(outbox->pump, since_ms >= PUMP_GAP_MS ? 0 : PUMP_GAP_MS - since_ms);
+    pump_in(outbox, since_ms >= PUMP_GAP_MS ? 0 : PUMP_GAP_MS - since_ms);
 }
 
 static void
@@ -66,18 +78,23 @@ watch_hints(struct outbox *outbox)
         outbox->hints = loop_add(outbox->flow->loop, fd, EPOLLIN, on_hint, outbox);
 }
 
-/* Stops and verdicts, when it is time for them. */
+/* Stops and verdicts, when it is time for them: at once when there was nothing to offer, else
+ * once later, since they would slow down the start of what was just offered. */
 static enum flow_status
-chores(struct outbox *outbox, bool *more)
+chores(struct outbox *outbox, bool offered, bool *later)
 {
     int64_t now = clock_mono_ns();
+    bool due = now - outbox->chores_ns >= CHORES_GAP_MS * CLOCK_MS_NS;
     enum flow_status status;
 
-    if (now - outbox->chores_ns < CHORES_GAP_MS * CLOCK_MS_NS) {
-        *more = true; /* so that they come soon, and not with the next poll */
+    if (due)
+        outbox->chores_ns = now;
+    if (!due || (offered && !outbox->chores_put_off)) {
+        outbox->chores_put_off = outbox->chores_put_off || due;
+        *later = true; /* so that they come soon, and not with the next poll */
         return FLOW_OK;
     }
-    outbox->chores_ns = now;
+    outbox->chores_put_off = false;
     status = outbox_stops(outbox);
     return status == FLOW_OK ? outbox_verdicts(outbox) : status;
 }
@@ -86,28 +103,30 @@ static void
 on_pump(void *ctx)
 {
     struct outbox *outbox = ctx;
-    bool offers = false, soon = false;
+    enum outbox_found found = OUTBOX_NONE;
+    bool later = false;
     enum flow_status status;
 
+    outbox->pump_ns = 0;
     if (!mq_is_up(outbox->publisher)) {
-        loop_timer_set(outbox->pump, POLL_MS);
+        pump_in(outbox, POLL_MS);
         return;
     }
     post_flush(outbox->post); /* what the last connection did not take */
-    status = outbox_offer(outbox, &offers);
+    status = outbox_offer(outbox, &found);
     if (status == FLOW_OK)
-        status = chores(outbox, &soon);
+        status = chores(outbox, found != OUTBOX_NONE, &later);
     outbox->pumped_ns = clock_mono_ns();
     watch_hints(outbox);
     if (status != FLOW_OK) {
-        loop_timer_set(outbox->pump, flow_backoff_ms(outbox->flow));
+        pump_in(outbox, flow_backoff_ms(outbox->flow));
         return;
     }
     flow_well(outbox->flow);
-    if (pg_notified(outbox->flow->pg) || offers)
-        loop_timer_set(outbox->pump, PUMP_GAP_MS);
+    if (pg_notified(outbox->flow->pg) || found == OUTBOX_FULL)
+        pump_in(outbox, PUMP_GAP_MS);
     else
-        loop_timer_set(outbox->pump, soon ? CHORES_GAP_MS : POLL_MS);
+        pump_in(outbox, later ? CHORES_GAP_MS : POLL_MS);
 }
 
 static void
@@ -206,10 +225,12 @@ outbox_open(struct flow *flow)
     return outbox;
 }
 
+/* The window may have room.  What is ready otherwise comes with a hint of its own, so this can
+ * wait until what was granted has started. */
 static void
 outbox_nudged(void *self)
 {
-    pump_soon(self);
+    pump_in(self, PUMP_GAP_MS);
 }
 
 static void

@@ -34,7 +34,9 @@ struct outbox {
     struct loop_timer *pump, *check; /* next round of offers; next look for silent queues */
     struct loop_source *hints;       /* the database's socket, for LISTEN */
     int hints_fd;
+    int64_t pump_ns;              /* when the next round is due; 0 = not planned */
     int64_t pumped_ns, chores_ns; /* when these ran last */
+    bool chores_put_off;
     struct ill_pools ill;
     struct buf verdicts_done; /* array of ids, open while verdicts are under way */
     size_t n_verdicts;        /* under way */
@@ -45,9 +47,13 @@ enum outbox_parcel { OUTBOX_OFFER, OUTBOX_STOP, OUTBOX_VERDICT };
 /* How many more messages may be taken from the tables. */
 size_t outbox_room(const struct outbox *outbox);
 
-/* Take what is due and publish it.  *more = there was as much as could be taken, look
- * again soon. */
-enum flow_status outbox_offer(struct outbox *outbox, bool *more) MUST_CHECK;
+/* Take what is due and publish it. */
+enum outbox_found {
+    OUTBOX_NONE,
+    OUTBOX_SOME,
+    OUTBOX_FULL /* as much as could be taken: look again soon */
+};
+enum flow_status outbox_offer(struct outbox *outbox, enum outbox_found *found) MUST_CHECK;
 
 /* Offers that nobody has claimed for a while: publish them again where the queue is
  * empty, which shows that the broker has lost them. */

@@ -48,7 +48,7 @@ outbox_send_offers(struct outbox *outbox, const struct pg_result *result)
 }
 
 enum flow_status
-outbox_offer(struct outbox *outbox, bool *more)
+outbox_offer(struct outbox *outbox, enum outbox_found *found)
 {
     struct pg_result *result CLEANUP(pg_result_cleanup) = NULL;
     size_t room = outbox_room(outbox), batch = (size_t)outbox->flow->settings->offers_batch;
@@ -58,8 +58,9 @@ outbox_offer(struct outbox *outbox, bool *more)
         {.value = max, .len = -1},
     };
     enum flow_status status;
+    size_t n;
 
-    *more = false;
+    *found = OUTBOX_NONE;
     if (room > batch)
         room = batch;
     if (room == 0)
@@ -68,6 +69,7 @@ outbox_offer(struct outbox *outbox, bool *more)
     status = flow_exec(outbox->flow, due_sql, params, ARRAY_LEN(params), &result);
     if (status != FLOW_OK)
         return status;
-    *more = outbox_send_offers(outbox, result) == room;
+    n = outbox_send_offers(outbox, result);
+    *found = n == 0 ? OUTBOX_NONE : n < room ? OUTBOX_SOME : OUTBOX_FULL;
     return FLOW_OK;
 }
