@@ -1,9 +1,29 @@
 /* hler cancel: stop an operation. */
 #include <stdio.h>
+#include <string.h>
 
 #include "common/uuid.h"
+#include "dispatcher/cli/await.h"
 #include "dispatcher/cli/commands.h"
 #include "dispatcher/cli/opref.h"
+
+/* The database takes a request that comes too late as well: it has nothing left to do. */
+static void
+print_outcome(const struct cli *cli, const char *id, const struct pg_result *rows)
+{
+    const char *state = pg_get(rows, 0, "state"), *was = pg_get(rows, 0, "was");
+    bool settled;
+
+    (void)await_code(was, &settled);
+    if (cli->json)
+        printf("{\"id\":\"%s\",\"was\":\"%s\",\"state\":\"%s\"}\n", id, was, state);
+    else if (strcmp(was, "held") == 0)
+        printf("%s: was held; it is %s, and its lost attempt counts no more\n", id, state);
+    else if (settled)
+        printf("%s: had ended already, nothing to stop: it is %s\n", id, state);
+    else
+        printf("%s: asked to stop; it is %s\n", id, state);
+}
 
 static int
 run(struct cli *cli, const struct args *args)
@@ -18,17 +38,13 @@ run(struct cli *cli, const struct args *args)
         return code;
     struct pg_param params[] = {cli_param(id), cli_param(args_text(args, "reason")),
                                 cli_param(args_text(args, "actor"))};
-    code = cli_exec(cli, "SELECT hler.cancel($1, reason => $2, actor => $3) AS state", params,
-                    ARRAY_LEN(params), &rows);
-    if (code != CLI_OK)
-        return code;
-    /* Its state afterwards: the database takes a request that comes too late as well. */
-    const char *state = pg_get(rows, 0, "state");
-    if (cli->json)
-        printf("{\"id\":\"%s\",\"state\":\"%s\"}\n", id, state);
-    else
-        printf("%s: asked to stop; it is %s\n", id, state);
-    return CLI_OK;
+    code = cli_exec(cli,
+                    "SELECT o.state AS was, hler.cancel(o.id, reason => $2, actor => $3) AS state"
+                    " FROM hler.operations o WHERE o.id = $1::uuid",
+                    params, ARRAY_LEN(params), &rows);
+    if (code == CLI_OK)
+        print_outcome(cli, id, rows);
+    return code;
 }
 
 static const struct opt options[] = {

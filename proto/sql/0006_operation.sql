@@ -198,7 +198,41 @@ BEGIN
     RETURN made;
 END $$;
 
-GRANT EXECUTE ON FUNCTION
+-- A person's word that what is held may run again: the lost attempts are fenced off for good,
+-- and their tasks are ready.  Whoever says so has seen that the old run is over, or that two
+-- do no harm.
+CREATE FUNCTION hler.retry_lost(operation uuid, reason text DEFAULT NULL, actor text DEFAULT NULL)
+RETURNS TABLE (task uuid, name text, attempt int, worker text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    o      hler.operation := hler_core.lock_own(operation);
+    moment timestamptz := clock_timestamp();
+    held   uuid[];
+BEGIN
+    PERFORM FROM hler.task AS t WHERE t.operation = o.id ORDER BY t.id FOR NO KEY UPDATE;
+    SELECT array_agg(l.task) INTO held
+      FROM (SELECT a.task FROM hler.attempt AS a JOIN hler.task AS t ON t.id = a.task
+             WHERE t.operation = o.id AND t.state = 'held' AND a.attempt = t.attempt AND a.state = 'lost'
+             ORDER BY a.task, a.attempt FOR NO KEY UPDATE OF a) AS l;
+    IF held IS NULL THEN
+        RAISE EXCEPTION 'operation % is %: no task of it is held after a lost attempt', o.id, o.state
+            USING ERRCODE = 'HL409', HINT = CASE WHEN o.state IN ('failed', 'cancelled')
+                THEN 'what has ended is tried again by a plain retry' ELSE 'its tasks say what they wait for' END;
+    END IF;
+    UPDATE hler.attempt AS a
+       SET state = 'void', finished_at = moment, cause = 'superseded',
+           message = left(concat_ws(' ', 'given up for lost by', session_user, '(' || retry_lost.actor || ')',
+                                    '- ' || reason), 1000)
+      FROM hler.task AS t WHERE t.id = ANY (held) AND a.task = t.id AND a.attempt = t.attempt;
+    UPDATE hler.task AS t SET state = 'ready', ready_at = moment, cause = NULL, message = NULL WHERE t.id = ANY (held);
+    PERFORM hler_core.roll_up(ARRAY[o.id]);
+    RETURN QUERY SELECT t.id, t.key, a.attempt, a.worker
+                   FROM hler.task AS t JOIN hler.attempt AS a ON a.task = t.id AND a.attempt = t.attempt
+                  WHERE t.id = ANY (held) ORDER BY t.no;
+END $$;
+
+GRANT EXECUTE ON FUNCTION hler.retry_lost(uuid, text, text),
     hler.submit(text, json, uuid, uuid, int, timestamptz, timestamptz, text, jsonb, text, text, int),
     hler.submit(text, jsonb, uuid, uuid, int, timestamptz, timestamptz, text, jsonb, text, text, int),
     hler.submit(text, text, uuid, uuid, int, timestamptz, timestamptz, text, jsonb, text, text, int),

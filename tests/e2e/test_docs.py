@@ -152,6 +152,8 @@ def prepare(stack, example):
     """What the example takes for granted."""
     if "hler cancel" in example:
         stack.hler("submit", "test.shell", "script=sleep 600")
+    elif "--lost" in example:
+        hold(stack)
     elif "hler retry" in example:
         flag = stack.path("flag")
         stack.hler("submit", "test.shell", f"script=test -e {flag} || {{ : >{flag}; exit 1; }}", "--wait", code=1)
@@ -163,6 +165,17 @@ def prepare(stack, example):
         stack.sql("SELECT hler_core.dead_letter('hler.claims', 'bad_json', '{}', 'x')", role="dispatcher")
     elif " last" in example:
         stack.hler("submit", "docs.build", "--wait")
+
+
+def hold(stack, role="operator"):
+    """An operation that is held: its worker has said that its attempt is lost."""
+    operation = stack.one("SELECT hler.submit('test.shell', '{\"script\": \"sleep 600\"}')", role=role)
+    wait_for(lambda: stack.operation(operation)["state"] == "running", what="the start")
+    stack.sql("""SELECT hler_core.record_state(ARRAY[a.worker], ARRAY['lost'], ARRAY[a.task], ARRAY[a.attempt], ARRAY[a.token],
+        ARRAY[NULL::bigint], ARRAY[now()], ARRAY['{"cause": "runner_died", "message": "gone"}'])
+        FROM hler.attempt a JOIN hler.task t ON t.id = a.task WHERE t.operation = %s""", operation, role="migrate")
+    assert stack.operation(operation)["state"] == "held"
+    return operation
 
 
 def environment(stack):
@@ -225,6 +238,11 @@ def test_the_front_ends_statements(well):
     for statement in filter(None, map(str.strip, text.split(";"))):
         if "hler.retry" in statement:
             assert well.wait(made[0])["state"] == "cancelled"
+        if "<held>" in statement:
+            held = hold(well, "frontend")
+            assert well.sql(statement.replace("<held>", str(held)), role="frontend")[0]["attempt"] == 1
+            well.one("SELECT hler.cancel(%s)", held)
+            continue
         rows = well.sql(statement.replace("<operation>", str(made[0] if made else None)), role="frontend")
         if re.search(r"RETURNING|submit|retry", statement):
             made.append(next(iter(rows[0].values())))

@@ -16,7 +16,7 @@ READS = {
 }
 WRITABLE = {"id", "type", "version", "inputs", "target", "priority", "run_at", "start_by", "idempotency_key", "labels",
             "traceparent", "actor"}
-FRONT_CALLS = {"submit", "cancel", "retry", "uuid7", "is_operator", "is_live"}
+FRONT_CALLS = {"submit", "cancel", "retry", "retry_lost", "uuid7", "is_operator", "is_live"}
 DISPATCHER_CALLS = {"offer_due", "pools_to_check", "reoffer_due", "grant_claims", "record_state", "record_output",
                     "heartbeat", "worker_gone", "stops_due", "tick", "clock_step", "verdicts_take", "verdicts_done",
                     "dead_letter", "redrive_due", "redriven", "redrive_failed", "offer_rejected", "is_live", "uuid7"}
@@ -112,7 +112,7 @@ def test_each_front_end_sees_its_own_only(db):
     assert db.one("SELECT value FROM hler.results", user="front") == ["front"]
     assert db.one("SELECT value FROM hler.results", user="oper") == ["front", "other"]
     assert db.rows("SELECT id FROM hler.operation", user="other") == [(ops["other"],)]
-    for call in ["hler.cancel(%s)", "hler.retry(%s)"]:
+    for call in ["hler.cancel(%s)", "hler.retry(%s)", "hler.retry_lost(%s)"]:
         with pytest.raises(Fault) as denied:
             db.rows(f"SELECT {call}", [ops["front"]], "other")
         assert denied.value.code == "HL404"
