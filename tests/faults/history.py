@@ -56,7 +56,7 @@ def tables(world):
         "results": rows(world, """SELECT entity, operation, task, attempt, seq, field, value::text, stale FROM hler.result
                                    ORDER BY task, attempt, seq"""),
         "audit": rows(world, "SELECT no, kind, id, old, new, cause FROM chaos.audit ORDER BY no"),
-        "dead": rows(world, "SELECT id, source, reason, facts, convert_from(substr(body, 1, 300), 'LATIN1') AS body FROM hler.dead_message"),
+        "dead": rows(world, "SELECT id, source, reason, facts, encode(substr(body, 1, 300), 'escape') AS body FROM hler.dead_message"),
         "stdout": stdout(world),
     }
 
@@ -77,7 +77,8 @@ class Feed:
         stranger = world.stack.listener()
         found = []
         for _, _, event in stranger.read():
-            match = re.fullmatch(r"aegir\.hler\.(operation|task)\.(\w+)\.v1", event.get("type", ""))
+            kind = event.get("type", "") if isinstance(event, dict) else "" # forgeries come here too
+            match = re.fullmatch(r"aegir\.hler\.(operation|task)\.(\w+)\.v1", kind)
             if match:
                 found.append((match[1], event["subject"], match[2], event["id"]))
         stranger.close()

@@ -8,6 +8,7 @@ import uuid
 import pika
 
 TAPS = (("hler.tasks", "default"), ("hler.results", "#"), ("hler.claims", "claim"))
+OURS = "chaos-" # forgeries are known by their message id
 KEPT = 4000 # of each exchange
 COPIES = 3
 SAMPLE = 40
@@ -37,7 +38,7 @@ class Tap:
         for exchange, key in TAPS:
             channel.queue_bind(queue, exchange, key)
         for method, properties, body in channel.consume(queue, auto_ack=True, inactivity_timeout=0.2):
-            if method is not None:
+            if method is not None and not str(properties.message_id).startswith(OURS):
                 with self.lock:
                     kept = self.kept[method.exchange]
                     kept.append((method.routing_key, properties, body))
@@ -103,7 +104,7 @@ def forged(message, user, change):
     body = json.loads(body)
     change(body)
     body["chaos"] = "forged"
-    properties = pika.BasicProperties(content_type=old.content_type, type=old.type, message_id=f"chaos-{uuid.uuid4()}",
+    properties = pika.BasicProperties(content_type=old.content_type, type=old.type, message_id=f"{OURS}{uuid.uuid4()}",
                                       user_id=user, delivery_mode=2, reply_to=old.reply_to)
     return (".".join([user] + key.split(".")[1:]) if "." in key else key, properties, json.dumps(body).encode())
 
@@ -172,7 +173,7 @@ def garbage(world, fault):
     rng = random.Random(fault.dice)
     done = True
     for exchange, key, user, kind in PLACES:
-        properties = pika.BasicProperties(type=kind, user_id=user, message_id=f"chaos-{uuid.uuid4()}", delivery_mode=2,
+        properties = pika.BasicProperties(type=kind, user_id=user, message_id=f"{OURS}{uuid.uuid4()}", delivery_mode=2,
                                           content_type="application/json")
         done &= publish(world, exchange, [(key, properties, rng.choice(GARBAGE)) for _ in range(3)])
     return done

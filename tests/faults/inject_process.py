@@ -7,6 +7,7 @@ from stack import wait_for
 from world import signal_quietly
 
 FULL = "ballast"
+WAIT_S = 3 # for something to hit
 JUMPS = (-864000, -3600, -30, 30, 3600, 864000) # seconds
 
 
@@ -44,40 +45,40 @@ def freeze_pid(pid, seconds):
     return True
 
 
-def choose(pids, dice):
-    return pids[int(dice * len(pids))] if pids else None
+def choose(look, dice):
+    """One of the pids that look() finds; waits a moment for the first."""
+    end = time.monotonic() + WAIT_S
+    while time.monotonic() < end:
+        pids = look()
+        if pids:
+            return pids[int(dice * len(pids))]
+        time.sleep(0.02)
+    return None
 
 
-def kill_chosen(pids, fault):
-    pid = choose(pids, fault.dice)
-    if pid is None:
-        return False
-    signal_quietly(pid, signal.SIGKILL)
-    return True
+def kill_one(look):
+    def inject(world, fault):
+        pid = choose(lambda: look(world, fault.target), fault.dice)
+        if pid is not None:
+            signal_quietly(pid, signal.SIGKILL)
+        return pid is not None
+    return inject
 
 
-def kill_spawner(world, fault):
-    return kill_chosen(world.processes("hler-spawner", fault.target), fault)
+def freeze_one(look):
+    return lambda world, fault: freeze_pid(choose(lambda: look(world, fault.target), fault.dice), fault.lasts)
 
 
-def freeze_spawner(world, fault):
-    return freeze_pid(choose(world.processes("hler-spawner", fault.target), fault.dice), fault.lasts)
+def spawners(world, worker):
+    return world.processes("hler-spawner", worker)
 
 
-def kill_runner(world, fault):
-    return kill_chosen(world.processes("hler-runner", fault.target), fault)
+def runners(world, worker):
+    return world.processes("hler-runner", worker)
 
 
-def freeze_runner(world, fault):
-    return freeze_pid(choose(world.processes("hler-runner", fault.target), fault.dice), fault.lasts)
-
-
-def kill_child(world, fault):
-    return kill_chosen(world.children(fault.target), fault)
-
-
-def freeze_child(world, fault):
-    return freeze_pid(choose(world.children(fault.target), fault.dice), fault.lasts)
+def children(world, worker):
+    return world.children(worker)
 
 
 def clock(world, fault):
@@ -103,6 +104,7 @@ def disk_full(world, fault):
     return True
 
 
-KINDS = {"kill": kill, "terminate": terminate, "freeze": freeze, "kill-spawner": kill_spawner, "freeze-spawner": freeze_spawner,
-         "kill-runner": kill_runner, "freeze-runner": freeze_runner, "kill-child": kill_child, "freeze-child": freeze_child,
+KINDS = {"kill": kill, "terminate": terminate, "freeze": freeze, "kill-spawner": kill_one(spawners),
+         "freeze-spawner": freeze_one(spawners), "kill-runner": kill_one(runners), "freeze-runner": freeze_one(runners),
+         "kill-child": kill_one(children), "freeze-child": freeze_one(children),
          "clock": clock, "disk-full": disk_full}

@@ -10,6 +10,8 @@ import psycopg2
 from stack import read
 from world import signal_quietly
 
+START_TRIES = 5
+
 
 # ---- the way ----
 
@@ -82,8 +84,20 @@ def server_down(world, name, process, signo, seconds):
             return False
         signal_quietly(pid, signo)
         time.sleep(seconds)
-        world.restart(name, timeout=150)
+        start_server(world, name)
     return True
+
+
+def start_server(world, name):
+    """What a killed server leaves behind (its children, its sockets) may need a moment to go."""
+    for again in range(START_TRIES):
+        try:
+            world.restart(name, timeout=150)
+            return
+        except subprocess.CalledProcessError:
+            if again == START_TRIES - 1:
+                raise
+            time.sleep(1)
 
 
 def database_restart(world, fault):

@@ -56,7 +56,7 @@ class Injector:
             world.set_clock(name, 0)
         for server, process in (("database", "postgres"), ("broker", "rabbitmq")):
             if world.pid(process) is None:
-                world.restart(server, timeout=150)
+                inject_server.start_server(world, server)
         inject_server.define(world)
         for worker in plan.WORKERS:
             ballast = f"{world.dir}/spool/{worker}/{inject_process.FULL}"

@@ -65,6 +65,9 @@ def run(seed, faults, requests, keep=False):
                       problems=injector.problems, operations=len(seen["operations"]), attempts=len(seen["attempts"]),
                       events=len(seen["events"]), new_ms=seen["new_ms"], states=count_states(seen),
                       violations=[f"{name}: {what}" for name, what in invariants.check(seen)])
+    except BaseException:
+        say(f"broken off; logs: {world.dir}")
+        raise
     finally:
         world.down()
     report["violations"] += [f"sanitizer: {r}" for r in world.stack.sanitizer_reports()]
