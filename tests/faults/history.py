@@ -4,7 +4,6 @@ import collections
 import json
 import os
 import re
-import stat
 import sys
 import time
 
@@ -53,7 +52,7 @@ def tables(world):
         "attempts": rows(world, """SELECT v.*, a.lost_said FROM hler.attempts v
                                      JOIN hler.attempt a ON a.task = v.task AND a.attempt = v.attempt"""),
         "events": events,
-        "results": rows(world, """SELECT entity, operation, task, attempt, seq, field, value::text, stale FROM hler.result
+        "results": rows(world, """SELECT entity, operation, task, attempt, seq, field, value::text, stale, recorded_at FROM hler.result
                                    ORDER BY task, attempt, seq"""),
         "audit": rows(world, "SELECT no, kind, id, old, new, cause FROM chaos.audit ORDER BY no"),
         "dead": rows(world, "SELECT id, source, reason, facts, encode(substr(body, 1, 300), 'escape') AS body FROM hler.dead_message"),
@@ -97,11 +96,9 @@ def spool_files(world):
     """What lies in the spools beside what always lies there: attempts that are not over."""
     found = []
     for worker in plan.WORKERS:
-        for name in sorted(os.listdir(f"{world.dir}/spool/{worker}")):
-            mode = os.lstat(f"{world.dir}/spool/{worker}/{name}").st_mode
-            if name != "done" and (stat.S_ISDIR(mode) or ".tmp" in name):
-                found.append(f"{worker}/{name}")
-    return found
+        with os.scandir(f"{world.dir}/spool/{worker}") as entries:
+            found += [f"{worker}/{e.name}" for e in entries if e.name != "done" and (e.is_dir() or ".tmp" in e.name)]
+    return sorted(found)
 
 
 def leaks(world):
@@ -159,7 +156,7 @@ def collect(world, load, before, late, new_ms):
     history = tables(world)
     history.update(submits=load.history, witness=witness_lines(world), verdicts=Feed().verdicts(world),
                    queues=queues_quiet(world), spool=spool_files(world), leaks=leaks(world), before=before, after=figures(world),
-                   left=[f"{w} {pid}" for w in plan.WORKERS for pid in world.children(w) + world.processes("hler-runner", w)],
+                   killed=world.killed, left=[f"{w} {pid}" for w in plan.WORKERS for pid in world.children(w) + world.processes("hler-runner", w)],
                    late=late, new_ms=new_ms)
     return history
 

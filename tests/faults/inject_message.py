@@ -7,6 +7,9 @@ import uuid
 
 import pika
 
+import inject_clone
+import plan
+
 TAPS = (("hler.tasks", "default"), ("hler.results", "#"), ("hler.claims", "claim"))
 OURS = "chaos-" # forgeries are known by their message id
 KEPT = 4000 # of each exchange
@@ -48,9 +51,10 @@ class Tap:
         channel.connection.close()
 
     def sample(self, exchange, rng, want=lambda message: True):
+        """Some of what was kept, in the order in which it came."""
         with self.lock:
             found = [m for m in self.kept[exchange] if want(m)]
-        return rng.sample(found, min(SAMPLE, len(found)))
+        return [found[n] for n in sorted(rng.sample(range(len(found)), min(SAMPLE, len(found))))]
 
     def end(self):
         self.running = False
@@ -162,6 +166,32 @@ def forge_control(world, fault):
     return publish(world, "", messages)
 
 
+END = {"state": "succeeded", "cause": "done", "message": "", "exit_code": 0, "signal": None, "retryable": False, "outputs": {},
+       "results": 0, "output_bytes": 0, "dropped_bytes": 0, "duration_ms": 1, "left_behind": 0}
+
+
+def forge_ends(world, fault):
+    """Ends of what runs just now: with another token by its own worker, with the right one by another."""
+    rng = random.Random(fault.dice)
+    ends = []
+
+    def change(body):
+        task, attempt, token, _ = body["id"].split(".")
+        if rng.random() < 0.5:
+            token = f"{rng.getrandbits(64):016x}"
+        body.update(id=f"{task}.{attempt}.{token}.2", type="aegir.hler.attempt.finished.v1", seq=2, data=END)
+
+    for message in world.tap.sample("hler.results", rng, lambda m: ".attempt.started." in m[0]):
+        owner = message[1].user_id
+        _, properties, body = forged(message, owner, change)
+        right = json.loads(body)["id"].split(".")[2] == json.loads(message[2])["id"].split(".")[2]
+        user = next(w for w in plan.WORKERS if w != owner) if right else owner
+        properties.user_id, properties.type = user, "aegir.hler.attempt.finished.v1"
+        key = message[0].replace(".started.", ".finished.").replace(owner + ".", user + ".", 1)
+        ends.append((key, properties, body))
+    return publish(world, "hler.results", ends)
+
+
 GARBAGE = (b"", b"{", b"null", b"[" * 1000, b"\xff\xfe\x00", b'{"v":1,"v":2}', b'{"v":9999999999999999999999}', b'{"v":2,"attempts":[]}',
            b"x" * (1 << 20), b'{"v":1,"task":"\\u0000"}')
 PLACES = (("hler.tasks", "default", "dispatcher", "hler.offer.v1"), ("hler.claims", "claim", "worker-1", "hler.claim.v1"),
@@ -179,6 +209,6 @@ def garbage(world, fault):
     return done
 
 
-KINDS = {"duplicate-offers": duplicate_offers, "duplicate-events": duplicate_events, "replay-claims": replay_claims,
+KINDS = {"forge-ends": forge_ends, "clone": inject_clone.clone, "duplicate-offers": duplicate_offers, "duplicate-events": duplicate_events, "replay-claims": replay_claims,
          "shuffle-events": shuffle_events, "forge-events": forge_events, "forge-claims": forge_claims,
          "forge-control": forge_control, "garbage": garbage}

@@ -7,6 +7,7 @@ from stack import wait_for
 from world import signal_quietly
 
 FULL = "ballast"
+GATHER_S = 0.4
 WAIT_S = 3 # for something to hit
 JUMPS = (-864000, -3600, -30, 30, 3600, 864000) # seconds
 
@@ -45,6 +46,34 @@ def freeze_pid(pid, seconds):
     return True
 
 
+def away(world, fault):
+    """Longer than it takes until a repeatable task is offered to another."""
+    world.away.add(fault.target)
+    pid = world.pid(fault.target)
+    if pid is not None:
+        signal_quietly(pid, signal.SIGKILL)
+    time.sleep(fault.lasts)
+    world.away.discard(fault.target)
+    world.revive(fault.target)
+    return pid is not None
+
+
+def late_grant(world, fault):
+    """Grants wait in the socket of a worker that is frozen for so long that others have the attempts."""
+    broker = world.broker[fault.target]
+    world.proxies.call(broker.hold(True, "answer"))
+    time.sleep(GATHER_S)
+    pid = world.pid(fault.target)
+    if pid is not None:
+        signal_quietly(pid, signal.SIGSTOP)
+    world.proxies.call(broker.hold(False, "answer"))
+    if pid is None:
+        return False
+    time.sleep(fault.lasts)
+    signal_quietly(pid, signal.SIGCONT)
+    return True
+
+
 def choose(look, dice):
     """One of the pids that look() finds; waits a moment for the first."""
     end = time.monotonic() + WAIT_S
@@ -63,6 +92,19 @@ def kill_one(look):
             signal_quietly(pid, signal.SIGKILL)
         return pid is not None
     return inject
+
+
+def kill_runner(world, fault):
+    """And remembers whose: an attempt is lost by such a death alone."""
+    pid = choose(lambda: runners(world, fault.target), fault.dice)
+    if pid is None:
+        return False
+    try:
+        world.killed.append(os.path.basename(os.readlink(f"/proc/{pid}/cwd")))
+    except OSError:
+        return False
+    signal_quietly(pid, signal.SIGKILL)
+    return True
 
 
 def freeze_one(look):
@@ -104,7 +146,7 @@ def disk_full(world, fault):
     return True
 
 
-KINDS = {"kill": kill, "terminate": terminate, "freeze": freeze, "kill-spawner": kill_one(spawners),
-         "freeze-spawner": freeze_one(spawners), "kill-runner": kill_one(runners), "freeze-runner": freeze_one(runners),
+KINDS = {"away": away, "late-grant": late_grant, "kill": kill, "terminate": terminate, "freeze": freeze, "kill-spawner": kill_one(spawners),
+         "freeze-spawner": freeze_one(spawners), "kill-runner": kill_runner, "freeze-runner": freeze_one(runners),
          "kill-child": kill_one(children), "freeze-child": freeze_one(children),
          "clock": clock, "disk-full": disk_full}

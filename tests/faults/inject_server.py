@@ -7,6 +7,7 @@ import time
 
 import psycopg2
 
+import plan
 from stack import read
 from world import signal_quietly
 
@@ -165,6 +166,18 @@ def purge(world, fault):
     return True
 
 
+def lose_states(world, fault):
+    """What lies in the queue while no dispatcher can read it."""
+    proxies = [world.broker[name] for name in plan.DISPATCHERS]
+    for proxy in proxies:
+        world.proxies.call(proxy.cut(True))
+    time.sleep(fault.lasts)
+    done = purge(world, fault)
+    for proxy in proxies:
+        world.proxies.call(proxy.cut(False))
+    return done
+
+
 def delete(world, fault):
     try:
         world.stack.manage("DELETE", f"queues/hler/{fault.target}")
@@ -192,4 +205,4 @@ def define(world):
 KINDS = {"cut": cut, "half-open": half_open, "partition-database": partition_database, "delay": delay, "cut-answer": cut_answer,
          "cut-request": cut_request, "database-restart": database_restart, "database-kill": database_kill,
          "backends-end": backends_end, "broker-restart": broker_restart, "broker-kill": broker_kill,
-         "memory-alarm": memory_alarm, "disk-alarm": disk_alarm, "purge": purge, "delete": delete}
+         "memory-alarm": memory_alarm, "disk-alarm": disk_alarm, "lose-states": lose_states, "purge": purge, "delete": delete}

@@ -78,6 +78,10 @@ def i3_ends_are_true(h):
             yield f"attempt {key(a)}: exit {a['exit_code']}, and the witness ended with {ends}"
         if a["state"] == "void" and a["started_at"] is None and said:
             yield f"attempt {key(a)}: never started by the tables, and the witness ran"
+    killed = {".".join(name.split(".")[:2]) for name in h["killed"]}
+    for a in h["attempts"]:
+        if a["lost_said"] and key(a) not in killed:
+            yield f"attempt {key(a)}: lost ({a['cause']}), and nobody killed its runner"
     for name in lines:
         if name not in {key(a) for a in h["attempts"]}:
             yield f"attempt {name}: the witness ran it, and the tables know nothing of it"
@@ -99,6 +103,10 @@ def i4_events_whole(h):
             yield f"attempt {key(a)} ({a['state']}): ends with {kinds[-2:]}"
         if a["results_expected"] is not None and a["results_expected"] != a["results_recorded"]:
             yield f"attempt {key(a)}: {a['results_recorded']} of {a['results_expected']} results"
+    ended = {key(a): a["finished_at"] for a in h["attempts"] if a["state"] in ENDED_ATTEMPTS}
+    for r in h["results"]:
+        if not r["stale"] and r["recorded_at"] > ended.get(key(r), r["recorded_at"]):
+            yield f"attempt {key(r)}: ended before its result {r['seq']} was recorded"
     ends = collections.Counter(a["task"] for a in h["attempts"] if a["state"] == "succeeded")
     for task, count in ends.items():
         if count > 1:

@@ -45,6 +45,11 @@ KINDS = {
     "broker-kill": Kind(2, 1, 0.0, 2.0, ("broker",)),
     "memory-alarm": Kind(1, 1, 3.0, 5.0, ("broker",)),
     "disk-alarm": Kind(1, 1, 3.0, 5.0, ("broker",)),
+    "away": Kind(1, 2, 9.0, 12.0, WORKERS),
+    "late-grant": Kind(1, 2, 9.0, 11.0, WORKERS),
+    "clone": Kind(2, 2, 2.0, 4.0, WORKERS),
+    "lose-states": Kind(2, 3, 1.0, 2.0, ("hler.state",)),
+    "forge-ends": Kind(3, 0, 0, 0, WORKERS),
     "purge": Kind(4, 0, 0, 0, ("hler.tasks.default", "hler.claims", "hler.state")),
     "delete": Kind(2, 2, 0.5, 3.0, ("hler.tasks.default", "hler.claims", "hler.state", "hler.output")),
     "disk-full": Kind(3, 3, 0.5, 3.0, WORKERS),
@@ -58,6 +63,11 @@ KINDS = {
     "forge-control": Kind(2, 0, 0, 0, WORKERS),
     "garbage": Kind(2, 0, 0, 0, ("broker",)),
 }
+
+
+# In every plan, however the dice fall: what the guards are for (guards.py).
+SURE = ("away", "late-grant", "late-grant", "clone", "clone", "lose-states", "lose-states", "forge-ends", "duplicate-offers")
+SURE_UNTIL = 0.65
 
 
 @dataclass(frozen=True)
@@ -96,14 +106,19 @@ def make_faults(rng, seconds, kinds):
     while at < seconds * (1 - QUIET):
         faults.append(make_fault(rng, len(faults), at, kinds, used))
         at += rng.uniform(0.1, 0.5) if rng.random() < 0.35 else rng.uniform(0.4, 2.4)
-    return faults
+    faults += [make_fault(rng, len(faults) + n, rng.uniform(BEGIN_S, seconds * SURE_UNTIL), [name], {})
+               for n, name in enumerate(n for n in SURE if n in kinds)]
+    return sorted(faults, key=lambda f: f.at)
+
+
+# (steps, pause in seconds): short; some seconds; longer than two leases.
+LENGTHS = (lambda rng: (rng.randint(1, 3), rng.uniform(0.0, 0.1)), lambda rng: (rng.randint(3, 12), rng.uniform(0.2, 0.7)),
+           lambda rng: (rng.randint(16, 24), rng.uniform(0.6, 0.8)))
 
 
 def make_request(rng, no, at):
     kind = rng.choices(("chaos.once", "chaos.again", "chaos.pair", "chaos.brief"), (50, 30, 12, 8))[0]
-    long = rng.random() < 0.2
-    steps = rng.randint(3, 12) if long else rng.randint(1, 3)
-    pause = rng.uniform(0.2, 0.7) if long else rng.uniform(0.0, 0.1)
+    steps, pause = rng.choices(LENGTHS, (78, 16, 6))[0](rng)
     code = rng.choices((0, 3, 75), (90, 6, 4))[0]
     inputs = (("steps", steps), ("pause", f"{pause:.2f}"), ("bulk", rng.choice((0, 0, 0, 0, 20, 20000))), ("code", code))
     cancel = rng.uniform(0, 3) if rng.random() < 0.1 else -1.0

@@ -5,6 +5,7 @@ import struct
 import threading
 
 CHUNK = 65536
+WAYS = ("request", "answer")
 
 
 class Link:
@@ -18,7 +19,7 @@ class Link:
             chunk = await reader.read(CHUNK)
             if not chunk:
                 break
-            await self.proxy.open.wait()
+            await self.proxy.open[way].wait()
             if self.proxy.delay:
                 await asyncio.sleep(self.proxy.delay)
             if self in self.proxy.armed[way]:
@@ -57,11 +58,12 @@ class Proxy:
         self.cuts = 0
         self.refuse = False
         self.delay = 0.0
-        self.open = None
+        self.open = {}
 
     async def start(self):
-        self.open = asyncio.Event()
-        self.open.set()
+        for way in WAYS:
+            self.open[way] = asyncio.Event()
+            self.open[way].set()
         server = await asyncio.start_server(self.accept, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
 
@@ -90,9 +92,10 @@ class Proxy:
         for link in list(self.links):
             link.abort()
 
-    async def hold(self, on):
-        """Half-open: connections stay and nothing comes through."""
-        (self.open.clear if on else self.open.set)()
+    async def hold(self, on, *ways):
+        """Half-open: connections stay and nothing comes through, these ways or none."""
+        for way in ways or WAYS:
+            (self.open[way].clear if on else self.open[way].set)()
 
     async def slow(self, seconds):
         self.delay = seconds

@@ -54,8 +54,8 @@ def keep_evidence(world, made, seen, injector):
     history.save(seen, f"{world.dir}/history.json")
 
 
-def run(seed, faults, requests, keep=False):
-    world = World()
+def run(seed, faults, requests, keep=False, guard=None):
+    world = World(guard)
     report = {"seed": seed, "directory": world.dir, "violations": [], "problems": []}
     try:
         world.up()

@@ -9,9 +9,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "e2e")]
 
 import plan  # noqa: E402 pylint: disable=wrong-import-position
 import run  # noqa: E402 pylint: disable=wrong-import-position
-
-SEEDS = (1, 2, 3)
-SECONDS = 60
+from seeds import SECONDS, SEEDS  # noqa: E402 pylint: disable=wrong-import-position
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -10,6 +10,7 @@ import threading
 
 import pika
 
+import guards
 import plan
 from inject_message import Tap
 from proxy import Proxies
@@ -39,7 +40,10 @@ WATCH = "CREATE TRIGGER chaos AFTER UPDATE ON hler.{0} FOR EACH ROW WHEN (OLD.st
 
 
 class World:
-    def __init__(self):
+    """`guard`: name of the guard that is switched off (guards.py), or None."""
+
+    def __init__(self, guard=None):
+        self.guard = guard
         self.stack = Stack("--workers", str(len(plan.WORKERS)), "--dispatchers", str(len(plan.DISPATCHERS)), "--slots", "6",
                            "--lost-after-ms", str(LOST_AFTER_MS), *[w for s in SETTINGS for w in ("--set", s)], start=False)
         self.dir = self.stack.dir
@@ -48,6 +52,8 @@ class World:
         self.broker, self.database = {}, {} # program -> proxy
         self.locks = {name: threading.RLock() for name in plan.PROGRAMS + plan.SERVERS}
         self.tap = None
+        self.away = set() # programs that are not to be revived now
+        self.killed = [] # names of attempts whose runner was killed
 
     # ---- up and down ----
 
@@ -62,6 +68,7 @@ class World:
         self.stack.up()
         self.stack.apply(read(f"{HERE}/chaos.cfg").replace("@WITNESS@", f"{self.own}/witness.sh"))
         self.prepare_tables()
+        guards.switch_off(self.stack, self.guard)
         self.make_admin()
         self.tap = Tap(self)
         self.go_through_proxies()
@@ -133,7 +140,7 @@ class World:
         """A program of ours with its clock, or a server; whatever is left of it is ended first."""
         environ = dict(os.environ)
         if name in plan.PROGRAMS:
-            environ.update(LD_PRELOAD=f"{self.own}/clockjump.so", HLER_CLOCK=self.clock(name))
+            environ.update(HLER_GUARD_OFF=self.guard or "", LD_PRELOAD=f"{self.own}/clockjump.so", HLER_CLOCK=self.clock(name))
             environ.update({n: self.stack.sanitizer_options(n) for n in SANITIZERS})
             environ["ASAN_OPTIONS"] += ":verify_asan_link_order=0" # the clock's library comes first
         subprocess.run([f"{TOP}/deploy/stack", "restart", self.dir, name], check=True, env=environ, timeout=timeout,
@@ -141,7 +148,7 @@ class World:
 
     def revive(self, name):
         with self.locks[name]:
-            if self.pid(name) is None:
+            if self.pid(name) is None and name not in self.away:
                 self.restart(name)
 
     def clock(self, name):
