@@ -107,7 +107,9 @@ def forged(message, user, change):
     key, old, body = message
     body = json.loads(body)
     change(body)
-    body["chaos"] = "forged"
+    for place in (body, body.get("data")):
+        if isinstance(place, dict):
+            place["chaos"] = "forged" # what is set aside may hold either
     properties = pika.BasicProperties(content_type=old.content_type, type=old.type, message_id=f"{OURS}{uuid.uuid4()}",
                                       user_id=user, delivery_mode=2, reply_to=old.reply_to)
     return (".".join([user] + key.split(".")[1:]) if "." in key else key, properties, json.dumps(body).encode())
@@ -166,7 +168,7 @@ def forge_control(world, fault):
     return publish(world, "", messages)
 
 
-END = {"state": "succeeded", "cause": "done", "message": "", "exit_code": 0, "signal": None, "retryable": False, "outputs": {},
+END = {"state": "succeeded", "cause": "done", "message": "chaos", "exit_code": 0, "signal": None, "retryable": False, "outputs": {},
        "results": 0, "output_bytes": 0, "dropped_bytes": 0, "duration_ms": 1, "left_behind": 0}
 
 
