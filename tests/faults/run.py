@@ -1,6 +1,7 @@
 """One run: up, faults and work, heal, look, check, down."""
 import json
 import shutil
+import signal
 import sys
 import time
 
@@ -52,6 +53,12 @@ def keep_evidence(world, made, seen, injector):
     with open(f"{world.dir}/faults.json", "w", encoding="utf-8") as f:
         json.dump(injector.log, f, indent=1)
     history.save(seen, f"{world.dir}/history.json")
+
+
+def end_on_signals():
+    """Also a script's background job, which ignores SIGINT, ends its stack when it is told to end."""
+    for signo in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signo, lambda *_: sys.exit(130))
 
 
 def run(seed, faults, requests, keep=False, guard=None):
