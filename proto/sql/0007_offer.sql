@@ -5,7 +5,7 @@ SET LOCAL ROLE hler_owner;
 -- The operation's inputs with the defaults of what was left out.  json, not jsonb, keeps
 -- every value as it was written.
 CREATE FUNCTION hler_core.inputs_filled(o hler.operation) RETURNS json
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN (WITH d AS MATERIALIZED (
         SELECT f.name, f.default_value FROM hler.field AS f
@@ -21,7 +21,7 @@ END $$;
 
 -- Outputs of the tasks that this one needs, directly or not, by name.
 CREATE FUNCTION hler_core.upstream_outputs(task uuid) RETURNS json
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN (WITH RECURSIVE up (id) AS (
         SELECT n.needs FROM hler.task_need AS n WHERE n.task = upstream_outputs.task
@@ -34,7 +34,7 @@ END $$;
 -- The offer's JSON text (PROTOCOL.md section 3) for attempts, in the order given.
 CREATE FUNCTION hler_core.offer_messages(tasks uuid[], attempts int[])
 RETURNS TABLE (pool text, task uuid, attempt int, token text, message text)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
@@ -42,7 +42,9 @@ BEGIN
            json_build_object('v', 1, 'operation', o.id, 'type', o.type, 'requester', o.requester, 'target', o.target,
                'task', t.id, 'name', d.name, 'key', t.key, 'attempt', a.attempt, 'token', a.token,
                'try', t.tries + 1, 'executor', d.executor, 'spec', d.spec,
-               'inputs', hler_core.inputs_filled(o),
+               'inputs', CASE WHEN EXISTS (SELECT FROM hler.field AS f WHERE f.type = o.type AND f.version = o.version
+                                               AND f.default_value IS NOT NULL)
+                              THEN hler_core.inputs_filled(o) ELSE o.inputs END,
                'outputs', CASE WHEN d.needs = '{}' THEN '{}' ELSE hler_core.upstream_outputs(t.id) END,
                'deadline_ms', d.deadline_ms, 'idle_ms', d.idle_ms, 'grace_ms', d.grace_ms,
                'output_bytes', d.output_bytes, 'repeatable', d.repeatable,
@@ -66,7 +68,7 @@ GRANT EXECUTE ON FUNCTION hler_core.is_live(hler.worker) TO hler_frontend, hler_
 
 -- How many more offers may lie in a pool.
 CREATE FUNCTION hler_core.room(pool text) RETURNS bigint
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN (SELECT greatest(hler_core.setting('window_min'), hler_core.setting('window_per_slot') *
                (SELECT coalesce(sum(w.slots), 0) FROM hler.worker AS w
@@ -78,7 +80,7 @@ END $$;
 -- so that the partial index fits a generic plan; MATERIALIZED, so that LIMIT holds; NO KEY
 -- UPDATE, so that a row's children being inserted do not hide it; state checked again.
 CREATE FUNCTION hler_core.take_ready(pool text, most bigint) RETURNS uuid[]
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     -- A variable, so that the update's own look at the state cannot be planned as a walk along

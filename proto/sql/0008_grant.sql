@@ -4,7 +4,7 @@ SET LOCAL ROLE hler_owner;
 
 -- Attempts locked in the one order that all batch functions keep.
 CREATE FUNCTION hler_core.lock_attempts(tasks uuid[], attempts int[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM FROM unnest(tasks, attempts) AS want (task, attempt)
        JOIN hler.attempt AS a ON a.task = want.task AND a.attempt = want.attempt

@@ -5,7 +5,7 @@ SET LOCAL ROLE hler_owner;
 
 -- State of whole operations from their tasks.
 CREATE FUNCTION hler_core.roll_up(ops uuid[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE hler.operation AS o
        SET state = s.state,
@@ -41,7 +41,7 @@ CREATE TYPE hler_core.attempt_ref AS (task uuid, attempt int);
 -- One step of many attempts.  No condition on the state here: it would lead the planner to
 -- the index of all running ones.
 CREATE FUNCTION hler_core.move_attempts(refs hler_core.attempt_ref[], new_state text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     moment timestamptz := clock_timestamp();
 BEGIN
@@ -55,9 +55,11 @@ BEGIN
     END IF;
 END $$;
 
--- The attempts' own states.  Returns whether any was voided.
-CREATE FUNCTION hler_core.settle_attempts(tasks uuid[], attempts int[]) RETURNS boolean
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+-- The attempts' own states.  Says what moved, since nothing follows for a task whose attempt
+-- did not.
+CREATE FUNCTION hler_core.settle_attempts(tasks uuid[], attempts int[], OUT any_live boolean, OUT any_over boolean,
+                                          OUT any_void boolean)
+LANGUAGE plpgsql AS $$
 DECLARE
     adopted hler_core.attempt_ref[]; -- events of an attempt that the tables hold for unclaimed:
                                      -- the database was restored to before the grant.  What
@@ -74,8 +76,9 @@ BEGIN
            array_agg(f.ref) FILTER (WHERE f.state IN ('offered', 'granted', 'started', 'lost') AND f.over),
            array_agg(f.ref) FILTER (WHERE NOT f.ran AND (f.state IN ('offered', 'granted')
                                                          OR f.state = 'lost' AND NOT f.lost_said)
-                                      AND (f.refused OR f.declined AND f.state <> 'offered'))
-      INTO adopted, started, lost, ended, gone
+                                      AND (f.refused OR f.declined AND f.state <> 'offered')),
+           coalesce(bool_or(f.state = 'lost'), false)
+      INTO adopted, started, lost, ended, gone, any_live
       FROM (SELECT (a.task, a.attempt)::hler_core.attempt_ref AS ref, a.state, a.refused, a.declined,
                    -- a worker that has nothing of what did start has lost it
                    a.lost_said OR a.declined AND a.started_at IS NOT NULL AS lost_said,
@@ -93,20 +96,23 @@ BEGIN
       FROM unnest(ended) AS w JOIN hler.attempt AS a ON a.task = w.task AND a.attempt = w.attempt
      WHERE a.events_recorded < a.last_seq
     ON CONFLICT DO NOTHING;
-    RETURN gone IS NOT NULL;
+    -- one that is lost already may have said why
+    any_live := any_live OR started IS NOT NULL OR lost IS NOT NULL OR ended IS NOT NULL;
+    any_over := ended IS NOT NULL;
+    any_void := gone IS NOT NULL;
 END $$;
 
 -- Pause before the next try: doubled with each, and spread so that a herd does not return
 -- at once.
 CREATE FUNCTION hler_core.retry_at(delay_ms bigint, tries int) RETURNS timestamptz
-LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql VOLATILE AS $$
     SELECT clock_timestamp() + hler_core.ms((least(delay_ms * 2::numeric ^ least(tries - 1, 40),
                hler_core.setting('retry_delay_max_ms')) * (0.75 + random() / 2)::numeric)::bigint)
 $$;
 
 -- Tasks whose newest attempt is running or lost.
 CREATE FUNCTION hler_core.settle_living(tasks uuid[]) RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     moved bigint;
 BEGIN
@@ -126,7 +132,7 @@ END $$;
 
 -- Tasks whose newest attempt has ended: the end, or another try.
 CREATE FUNCTION hler_core.settle_ended(tasks uuid[]) RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     moved bigint;
 BEGIN
@@ -152,7 +158,7 @@ END $$;
 
 -- Tasks whose newest attempt came to nothing: refused, declined or given up.
 CREATE FUNCTION hler_core.settle_void(tasks uuid[]) RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     moved bigint;
 BEGIN
@@ -174,7 +180,7 @@ END $$;
 
 -- What follows for the tasks that wait for ended ones.
 CREATE FUNCTION hler_core.settle_next(tasks uuid[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE hler.task AS t SET state = 'ready', ready_at = clock_timestamp()
       FROM (SELECT DISTINCT n.task FROM hler.task_need AS n JOIN hler.task AS done ON done.id = n.needs
@@ -195,19 +201,23 @@ BEGIN
 END $$;
 
 CREATE FUNCTION hler_core.settle(tasks uuid[], attempts int[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
-    voided boolean;
-    moved  bigint;
-    ended  bigint;
+    seen    record;
+    moved   bigint := 0;
+    ended   bigint := 0;
 BEGIN
-    voided := hler_core.settle_attempts(tasks, attempts);
-    moved := hler_core.settle_living(tasks);
-    ended := hler_core.settle_ended(tasks);
-    IF voided THEN
+    seen := hler_core.settle_attempts(tasks, attempts);
+    IF seen.any_live THEN
+        moved := hler_core.settle_living(tasks);
+    END IF;
+    IF seen.any_over THEN
+        ended := hler_core.settle_ended(tasks);
+    END IF;
+    IF seen.any_void THEN
         ended := ended + hler_core.settle_void(tasks);
     END IF;
-    IF ended > 0 THEN
+    IF ended > 0 AND EXISTS (SELECT FROM hler.task_need AS n WHERE n.needs = ANY (tasks)) THEN
         PERFORM hler_core.settle_next(tasks);
     END IF;
     IF moved + ended > 0 THEN
@@ -217,7 +227,7 @@ END $$;
 
 -- Operations of these tasks, locked in the one order that all keep.
 CREATE FUNCTION hler_core.lock_operations(tasks uuid[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM FROM hler.operation AS o
       WHERE o.id IN (SELECT t.operation FROM hler.task AS t WHERE t.id = ANY (tasks))
@@ -229,8 +239,15 @@ END $$;
 CREATE FUNCTION hler_core.tell() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    is_task CONSTANT boolean := TG_TABLE_NAME = 'task';
+    is_task   CONSTANT boolean := TG_TABLE_NAME = 'task';
+    any_ready boolean;
+    any_news  boolean;
 BEGIN
+    SELECT bool_or(n.state = 'ready'), bool_or(n.state NOT IN ('ready', 'queued'))
+      INTO any_ready, any_news FROM new_rows AS n;
+    IF any_ready IS NULL THEN
+        RETURN NULL;
+    END IF;
     -- to_jsonb(): the two tables have not all columns in common.
     IF EXISTS (SELECT FROM hler.listener) THEN
         INSERT INTO hler.verdict (class, state, operation, task, cause, message)
@@ -239,10 +256,10 @@ BEGIN
           FROM new_rows AS n JOIN old_rows AS o ON o.id = n.id
          WHERE n.state <> o.state AND n.state NOT IN ('ready', 'queued'); -- our own hand-overs are no news
     END IF;
-    IF is_task AND EXISTS (SELECT FROM new_rows AS n WHERE n.state = 'ready') THEN
+    IF is_task AND any_ready THEN
         PERFORM pg_notify('hler_work', '');
     END IF;
-    IF EXISTS (SELECT FROM new_rows AS n WHERE n.state NOT IN ('ready', 'queued')) THEN
+    IF any_news THEN
         PERFORM pg_notify('hler', '');
     END IF;
     RETURN NULL;

@@ -47,7 +47,7 @@ $$;
 -- Can this event be recorded?  The dispatcher has checked it already; this is the last
 -- defence, since one row that fails would fail the whole batch, for ever.
 CREATE FUNCTION hler_core.is_recordable(kind text, seq bigint, data text) RETURNS boolean
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     d jsonb;
 BEGIN
@@ -83,7 +83,7 @@ CREATE TYPE hler_core.fact AS (
 -- for them meanwhile, so looking is enough to know a duplicate.
 CREATE FUNCTION hler_core.judge(users text[], kinds text[], tasks uuid[], attempts int[], tokens text[],
                                 seqs bigint[], at timestamptz[], data text[]) RETURNS hler_core.fact[]
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN (SELECT array_agg((n, username, kind, e.task, e.attempt, e.token,
         CASE WHEN e.fits OR NOT e.has_readable THEN e.place END, e.worker_at, e.data,
@@ -112,10 +112,14 @@ BEGIN
 END $$;
 
 CREATE FUNCTION hler_core.set_aside(facts hler_core.fact[], source text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
     IF current_setting('hler.redriving', true) = 'on' THEN
         RETURN; -- it lies there already (0016)
+    END IF;
+    IF NOT EXISTS (SELECT FROM unnest(set_aside.facts) AS f
+                    WHERE f.verdict IN ('unknown', 'foreign', 'not_recordable')) THEN
+        RETURN;
     END IF;
     INSERT INTO hler.dead_message AS m (source, reason, facts, body, size, copies)
     SELECT set_aside.source, v.reason, v.facts, v.body, coalesce(octet_length(v.body), 0), count(*)
@@ -132,7 +136,7 @@ END $$;
 -- takes its number, so that it is set aside once and leaves no gap to ask for.  Of stale ones the journal's records only: another
 -- worker's word about an attempt must not take the place of its owner's.
 CREATE FUNCTION hler_core.add_events(facts hler_core.fact[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO hler.event (task, attempt, seq, offered_on, stale, kind, data, worker_at, recorded_at)
     SELECT f.task, f.attempt, f.seq, f.offered_on, f.verdict = 'stale',
@@ -144,7 +148,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION hler_core.add_results(facts hler_core.fact[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO hler.result (entity, field, offered_at, task, attempt, seq, operation, mode, secret, stale, value,
                              recorded_at)

@@ -3,7 +3,7 @@ SET LOCAL ROLE hler_owner;
 
 -- May these outputs be stored?  They travel in later offers, which must fit one message.
 CREATE FUNCTION hler_core.outputs_fit(task uuid, outputs text) RETURNS boolean
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN (SELECT octet_length(outputs) <= 65536 AND octet_length(outputs) + (
                SELECT coalesce(sum(octet_length(out.outputs::text)), 0)
@@ -13,7 +13,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION hler_core.add_outputs(facts hler_core.fact[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO hler.task_output (task, outputs)
     SELECT f.task, f.data::json -> 'outputs' FROM unnest(facts) AS f
@@ -24,7 +24,7 @@ END $$;
 
 -- What the new events say, on the attempts' rows.  Nothing here depends on what came before.
 CREATE FUNCTION hler_core.add_facts(facts hler_core.fact[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE hler.attempt AS a
        SET worker = coalesce(a.worker, s.username),
@@ -84,22 +84,28 @@ BEGIN
     facts := hler_core.judge(users, kinds, tasks, attempts, tokens, seqs, at, data);
     PERFORM hler_core.set_aside(facts, 'hler.state');
     PERFORM hler_core.add_events(facts);
-    PERFORM hler_core.add_results(facts);
-    PERFORM hler_core.add_outputs(facts);
+    IF 'result' = ANY (kinds) THEN
+        PERFORM hler_core.add_results(facts);
+    END IF;
+    IF 'finished' = ANY (kinds) THEN
+        PERFORM hler_core.add_outputs(facts);
+    END IF;
     PERFORM hler_core.add_facts(facts);
     SELECT array_agg(s.task), array_agg(s.attempt) INTO live, numbers
       FROM (SELECT DISTINCT f.task, f.attempt FROM unnest(facts) AS f
              WHERE f.verdict = 'recorded' AND f.kind <> 'held' OR f.verdict = 'not_recordable' AND f.seq > 0) AS s;
     IF live IS NOT NULL THEN
         PERFORM hler_core.settle(live, numbers);
-        PERFORM hler_core.close_gaps(live, numbers);
+        IF EXISTS (SELECT FROM hler.gap) THEN
+            PERFORM hler_core.close_gaps(live, numbers);
+        END IF;
     END IF;
     RETURN QUERY SELECT f.i, f.verdict FROM unnest(facts) AS f ORDER BY f.i;
 END $$;
 
 -- Forget gaps that are filled.
 CREATE FUNCTION hler_core.close_gaps(tasks uuid[], attempts int[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
     DELETE FROM hler.gap AS g USING hler.attempt AS a, unnest(tasks, attempts) AS w (task, attempt)
      WHERE g.task = w.task AND g.attempt = w.attempt AND a.task = w.task AND a.attempt = w.attempt

@@ -4,7 +4,7 @@ SET LOCAL ROLE hler_owner;
 -- What one heartbeat says, on the worker's row.  False: another live instance has the id, and
 -- keeps it; the second is shown and gets no answer, so its leases run out.
 CREATE FUNCTION hler_core.heard(username text, control text, b jsonb) RETURNS boolean
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     w      hler.worker;
     moment timestamptz := clock_timestamp();
@@ -38,7 +38,7 @@ CREATE TYPE hler_core.holding AS (task uuid, attempt int, token text, state text
 
 -- Attempts that the tables held for lost and whose worker has them after all.
 CREATE FUNCTION hler_core.take_back(username text, instance uuid, held hler_core.holding[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     tasks    uuid[];
     attempts int[];
@@ -58,7 +58,7 @@ END $$;
 -- they do not know (a database restored from a backup) is left alone.
 CREATE FUNCTION hler_core.stops_for(username text, inst uuid, held hler_core.holding[])
 RETURNS TABLE (task uuid, attempt int, token text, cause text, grace_ms bigint)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
@@ -81,7 +81,7 @@ END $$;
 -- in their events: the worker is asked for them, now and then.
 CREATE FUNCTION hler_core.reports_for(username text, inst uuid, held hler_core.holding[])
 RETURNS TABLE (task uuid, attempt int, token text)
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
@@ -106,7 +106,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION hler_core.note_strays(username text, held hler_core.holding[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE hler.worker AS w SET conflict = s.n || ' attempts that the tables do not know, first ' || s.first
       FROM (SELECT count(*) AS n, min(h.task || '.' || h.attempt) AS first FROM unnest(held) AS h
@@ -118,7 +118,7 @@ END $$;
 CREATE FUNCTION hler_core.heartbeat_one(username text, reply_to text, b jsonb)
 RETURNS TABLE (worker text, control text, session uuid, number bigint, kind text, task uuid, attempt int,
                token text, cause text, grace_ms bigint)
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     held hler_core.holding[] := ARRAY(SELECT h FROM jsonb_populate_recordset(NULL::hler_core.holding,

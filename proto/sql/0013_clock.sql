@@ -5,7 +5,7 @@ SET LOCAL ROLE hler_owner;
 -- Workers silent for longer than the lease: what they had is lost, which is neither failed
 -- nor free to run again.
 CREATE FUNCTION hler_core.lose_silent() RETURNS int
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     tasks   uuid[];
     numbers int[];
@@ -46,7 +46,7 @@ END $$;
 -- Lost attempts of repeatable tasks whose lease, which their runner enforces, is over:
 -- fenced off, and the task is ready again or has been lost too often.
 CREATE FUNCTION hler_core.end_leases() RETURNS int
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     tasks   uuid[];
     numbers int[];
@@ -78,7 +78,7 @@ END $$;
 
 -- Operations of which nothing has started by start_by.
 CREATE FUNCTION hler_core.end_start_by() RETURNS int
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     ops  uuid[];
     op   uuid;
