@@ -17,9 +17,8 @@
 enum work {
     WORK_CLAIM,
     WORK_STATE,
-    WORK_BEAT,
+    WORK_LIFE, /* heartbeats and ticks */
     WORK_GONE,
-    WORK_TICK,
     WORK_OUTPUT,
     WORK_REJECTED, /* a worker's report of an offer it did not understand */
     WORK_DEAD,     /* not understood, or not recordable: fault says why */

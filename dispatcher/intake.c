@@ -17,17 +17,15 @@
 
 enum { CONSUMER_CLAIMS, CONSUMER_STATE };
 
-/* Claims first: somebody waits for each.  Ticks after the heartbeats that came with
- * them, so that nobody is called silent who has just spoken. */
+/* Claims first: somebody waits for each. */
 static enum flow_status
 do_batch(struct intake *in)
 {
     const struct batch_job jobs[] = {
         {in->flow, WORK_CLAIM, intake_claims, in},
         {in->flow, WORK_STATE, intake_states, in},
-        {in->flow, WORK_BEAT, intake_beats, in},
+        {in->flow, WORK_LIFE, intake_life, in},
         {in->flow, WORK_GONE, intake_gone, in},
-        {in->flow, WORK_TICK, intake_ticks, in},
         {in->flow, WORK_REJECTED, dead_rejected, in->flow},
         {in->flow, WORK_DEAD, dead_letter, in->flow}, /* last: the others may add to it */
     };

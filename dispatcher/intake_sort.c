@@ -41,7 +41,7 @@ sort_beat(struct item *item, struct fault *fault)
         return fault_set(fault, FAULT_BAD_SCHEMA, "data.%s", err.text);
     if (!control_matches(control, item->user, session))
         return fault_set(fault, FAULT_BAD_KEY, "control: expected hler.control.<user>.<session>");
-    item->work = WORK_BEAT;
+    item->work = WORK_LIFE;
     return 0;
 }
 
@@ -75,7 +75,7 @@ sort_event(struct item *item, struct fault *fault)
     case EVENT_TICK:
         if (strcmp(item->user, NAMES_DISPATCHER) != 0)
             return fault_set(fault, FAULT_FOREIGN, "only a dispatcher ticks");
-        item->work = WORK_TICK;
+        item->work = WORK_LIFE;
         return 0;
     case EVENT_OUTPUT:
     case EVENT_PROGRESS:

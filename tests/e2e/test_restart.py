@@ -88,6 +88,23 @@ def test_broker_and_database_restart_in_mid_run(make_stack):
     assert stack.run("test.true")["state"] == "succeeded"
 
 
+def test_a_backlog_of_heartbeats_is_not_silence(make_stack):
+    """While a row is locked heartbeats and ticks pile up; together they say that all is well."""
+    stack = make_stack("--workers", "1", "--lost-after-ms", "4000")
+    path = stack.path("go")
+    operation = stack.shell(f"echo started; while [ ! -e {path} ]; do sleep 0.1; done")
+    wait_for(lambda: stack.output(operation) == b"started\n", what="the start")
+    lock = stack.connect("migrate")
+    lock.autocommit = False
+    lock.cursor().execute("SELECT FROM hler.worker FOR UPDATE")
+    time.sleep(10)
+    lock.rollback()
+    lock.close()
+    open(path, "w", encoding="utf-8").close()
+    assert stack.wait(operation)["state"] == "succeeded"
+    assert "silent for too long" not in read(stack.path("log/dispatcher-1.log"))
+
+
 def second_worker(stack, change):
     """Starts a worker with a changed copy of worker-1's configuration."""
     config = stack.path("second.conf")

@@ -116,8 +116,8 @@ test_worker_events(void **state)
     (void)state;
     heartbeat(&own, OWN);
     heartbeat(&other, "hler.control.w2." SESSION);
-    assert_int_equal(sort_event(EVENT_WORKER_HEARTBEAT, "w1", own.data, &reason), WORK_BEAT);
-    assert_int_equal(sort_event(EVENT_WORKER_STARTED, "w1", own.data, &reason), WORK_BEAT);
+    assert_int_equal(sort_event(EVENT_WORKER_HEARTBEAT, "w1", own.data, &reason), WORK_LIFE);
+    assert_int_equal(sort_event(EVENT_WORKER_STARTED, "w1", own.data, &reason), WORK_LIFE);
     assert_int_equal(sort_event(EVENT_WORKER_HEARTBEAT, "w1", other.data, &reason), WORK_DEAD);
     assert_int_equal(reason, FAULT_BAD_KEY);
     assert_int_equal(
@@ -137,7 +137,7 @@ test_ticks(void **state)
     enum fault_reason reason = 0;
 
     (void)state;
-    assert_int_equal(sort_event(EVENT_TICK, NAMES_DISPATCHER, data, &reason), WORK_TICK);
+    assert_int_equal(sort_event(EVENT_TICK, NAMES_DISPATCHER, data, &reason), WORK_LIFE);
     assert_int_equal(sort_event(EVENT_TICK, "w1", data, &reason), WORK_DEAD);
     assert_int_equal(reason, FAULT_FOREIGN);
 }

@@ -37,11 +37,10 @@ record(struct flow *flow, struct item **items, size_t n, struct pg_result **resu
     return columns_exec(flow, beat_sql, columns, COLUMNS, result);
 }
 
-enum flow_status
-intake_beats(void *ctx, struct item **items, size_t n)
+static enum flow_status
+beats(struct intake *in, struct item **items, size_t n)
 {
     struct pg_result *result CLEANUP(pg_result_cleanup) = NULL;
-    struct intake *in = ctx;
     enum flow_status status = record(in->flow, items, n, &result);
 
     if (status != FLOW_OK)
@@ -103,18 +102,32 @@ tick_one(struct intake *in, const struct item *item)
     return FLOW_OK;
 }
 
-enum flow_status
-intake_ticks(void *ctx, struct item **items, size_t n)
+static bool
+is_tick(const struct item *item)
 {
-    for (size_t i = 0; i < n; i++) {
-        enum flow_status status;
+    return item->event.kind == EVENT_TICK;
+}
 
+/* In the order in which they came.  After a backlog one batch may hold more ticks than make a
+ * worker lost: its heartbeats between them say that it was not. */
+enum flow_status
+intake_life(void *ctx, struct item **items, size_t n)
+{
+    enum flow_status status = FLOW_OK;
+
+    for (size_t i = 0, run; i < n && status == FLOW_OK; i += run) {
+        run = 1;
         if (items[i]->work == WORK_DONE)
             continue;
-        status = tick_one(ctx, items[i]);
-        if (status != FLOW_OK)
-            return status;
-        items[i]->work = WORK_DONE;
+        if (is_tick(items[i])) {
+            status = tick_one(ctx, items[i]);
+            if (status == FLOW_OK)
+                items[i]->work = WORK_DONE;
+            continue;
+        }
+        while (i + run < n && !is_tick(items[i + run]))
+            run++;
+        status = beats(ctx, items + i, run);
     }
-    return FLOW_OK;
+    return status;
 }
