@@ -156,7 +156,8 @@ def collect(world, load, before, late, new_ms):
     history = tables(world)
     history.update(submits=load.history, witness=witness_lines(world), verdicts=Feed().verdicts(world),
                    queues=queues_quiet(world), spool=spool_files(world), leaks=leaks(world), before=before, after=figures(world),
-                   killed=world.killed, left=[f"{w} {pid}" for w in plan.WORKERS for pid in world.children(w) + world.processes("hler-runner", w)],
+                   killed=world.killed, left=[f"{w} {pid}" for w in plan.WORKERS
+                                              for pid in world.children(w) + world.processes("hler-runner", w)],
                    late=late, new_ms=new_ms)
     return history
 

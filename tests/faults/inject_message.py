@@ -211,6 +211,7 @@ def garbage(world, fault):
     return done
 
 
-KINDS = {"forge-ends": forge_ends, "clone": inject_clone.clone, "duplicate-offers": duplicate_offers, "duplicate-events": duplicate_events, "replay-claims": replay_claims,
+KINDS = {"forge-ends": forge_ends, "clone": inject_clone.clone, "duplicate-offers": duplicate_offers,
+         "duplicate-events": duplicate_events, "replay-claims": replay_claims,
          "shuffle-events": shuffle_events, "forge-events": forge_events, "forge-claims": forge_claims,
          "forge-control": forge_control, "garbage": garbage}

@@ -3,6 +3,7 @@ import os
 import signal
 import time
 
+import plan
 from stack import wait_for
 from world import signal_quietly
 
@@ -46,24 +47,31 @@ def freeze_pid(pid, seconds):
     return True
 
 
+def living(world, worker):
+    """That worker, or another one if it does not live now."""
+    return next((w for w in (worker, *plan.WORKERS) if world.pid(w) is not None), worker)
+
+
 def away(world, fault):
     """Longer than it takes until a repeatable task is offered to another."""
-    world.away.add(fault.target)
-    pid = world.pid(fault.target)
+    target = living(world, fault.target)
+    world.away.add(target)
+    pid = world.pid(target)
     if pid is not None:
         signal_quietly(pid, signal.SIGKILL)
     time.sleep(fault.lasts)
-    world.away.discard(fault.target)
-    world.revive(fault.target)
+    world.away.discard(target)
+    world.revive(target)
     return pid is not None
 
 
 def late_grant(world, fault):
     """Grants wait in the socket of a worker that is frozen for so long that others have the attempts."""
-    broker = world.broker[fault.target]
+    target = living(world, fault.target)
+    broker = world.broker[target]
     world.proxies.call(broker.hold(True, "answer"))
     time.sleep(GATHER_S)
-    pid = world.pid(fault.target)
+    pid = world.pid(target)
     if pid is not None:
         signal_quietly(pid, signal.SIGSTOP)
     world.proxies.call(broker.hold(False, "answer"))

@@ -111,14 +111,16 @@ def make_faults(rng, seconds, kinds):
     return sorted(faults, key=lambda f: f.at)
 
 
+TYPES = ("chaos.once", "chaos.again", "chaos.pair", "chaos.brief")
 # (steps, pause in seconds): short; some seconds; longer than two leases.
 LENGTHS = (lambda rng: (rng.randint(1, 3), rng.uniform(0.0, 0.1)), lambda rng: (rng.randint(3, 12), rng.uniform(0.2, 0.7)),
-           lambda rng: (rng.randint(16, 24), rng.uniform(0.6, 0.8)))
+           lambda rng: (rng.randint(16, 24), rng.uniform(0.6, 0.8))) # mostly repeatable: what leases are for
 
 
 def make_request(rng, no, at):
-    kind = rng.choices(("chaos.once", "chaos.again", "chaos.pair", "chaos.brief"), (50, 30, 12, 8))[0]
-    steps, pause = rng.choices(LENGTHS, (78, 16, 6))[0](rng)
+    length = rng.choices(LENGTHS, (78, 16, 6))[0]
+    steps, pause = length(rng)
+    kind = rng.choices(TYPES, (10, 90, 0, 0) if length is LENGTHS[-1] else (50, 30, 12, 8))[0]
     code = rng.choices((0, 3, 75), (90, 6, 4))[0]
     inputs = (("steps", steps), ("pause", f"{pause:.2f}"), ("bulk", rng.choice((0, 0, 0, 0, 20, 20000))), ("code", code))
     cancel = rng.uniform(0, 3) if rng.random() < 0.1 else -1.0
