@@ -65,6 +65,7 @@ KINDS = {
 }
 
 
+LOSSY = ("purge", "lose-states", "delete") # the broker loses what it had confirmed
 # In every plan, however the dice fall: what the guards are for (guards.py).
 SURE = ("away", "late-grant", "late-grant", "clone", "clone", "lose-states", "lose-states", "forge-ends", "duplicate-offers")
 SURE_UNTIL = 0.65

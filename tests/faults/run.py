@@ -44,7 +44,9 @@ def trial(world, seed, faults, requests):
     healed = time.monotonic()
     late = history.wait_quiet(world, HEAL_S)
     say(f"{'all over' if not late else 'not all over'} {time.monotonic() - healed:.1f} s after healing")
-    return history.collect(world, load, before, late, new_operation(world)), injector
+    seen = history.collect(world, load, before, late, new_operation(world))
+    seen["lossy"] = any(injector.done[kind] for kind in plan.LOSSY)
+    return seen, injector
 
 
 def keep_evidence(world, made, seen, injector):

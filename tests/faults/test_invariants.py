@@ -55,7 +55,7 @@ def healthy():
         "stdout": {f"{t}.{n}": invariants.expected_output(f"{t}.{n}", 2, 0) for t, n in (("t1", 1), ("t2", 1), ("t2", 2))},
         "witness": witness("t1", 1) + witness("t2", 1, end=False) + witness("t2", 2),
         "killed": ["t2.1.0123456789abcdef"], "dead": [{"source": "hler.state", "reason": "foreign", "facts": "chaos", "body": ""}],
-        "queues": QUEUES, "spool": [], "left": [], "leaks": [], "late": [], "new_ms": 100,
+        "queues": QUEUES, "spool": [], "left": [], "leaks": [], "late": [], "lossy": False, "new_ms": 100,
         "before": {"worker-1": [20, 5000]}, "after": {"worker-1": [21, 6000]},
     }
 
@@ -90,6 +90,7 @@ CHANGES = [
     ("I3", put("attempts", 1, started_at=None)),
     ("I3", value("killed", [])),
     ("I4", drop("events", 2)),
+    ("I4", drop("events", 7)), # of the attempt that was given up: no message was lost in this run
     ("I4", drop("events", 5)), # `finished` of t1
     ("I4", put("events", 1, kind="finished")),
     ("I4", put("events", 1, kind="started")),
@@ -129,6 +130,13 @@ def test_change_is_seen(number):
     change(history)
     found = invariants.check(history)
     assert name in {n for n, _ in found}, found
+
+
+def test_gap_of_a_fenced_attempt_when_the_broker_lost_messages():
+    history = healthy()
+    history["lossy"] = True
+    history["events"].pop(7)
+    assert not invariants.check(history)
 
 
 def test_every_invariant_is_tested():
