@@ -245,8 +245,8 @@ DECLARE
 BEGIN
     SELECT bool_or(n.state = 'ready'), bool_or(n.state NOT IN ('ready', 'queued'))
       INTO any_ready, any_news FROM new_rows AS n;
-    IF any_ready IS NULL THEN
-        RETURN NULL;
+    IF NOT coalesce(any_ready OR any_news, false) THEN
+        RETURN NULL; -- nothing was moved, or only by our own hand-overs, which are no news
     END IF;
     -- to_jsonb(): the two tables have not all columns in common.
     IF EXISTS (SELECT FROM hler.listener) THEN
@@ -254,7 +254,7 @@ BEGIN
         SELECT TG_TABLE_NAME, n.state, CASE WHEN is_task THEN (to_jsonb(n) ->> 'operation')::uuid ELSE n.id END,
                CASE WHEN is_task THEN n.id END, n.cause, n.message
           FROM new_rows AS n JOIN old_rows AS o ON o.id = n.id
-         WHERE n.state <> o.state AND n.state NOT IN ('ready', 'queued'); -- our own hand-overs are no news
+         WHERE n.state <> o.state AND n.state NOT IN ('ready', 'queued');
     END IF;
     IF is_task AND any_ready THEN
         PERFORM pg_notify('hler_work', '');

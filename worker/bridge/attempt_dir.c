@@ -45,6 +45,9 @@ make_files(const struct attempt *a, int dir_fd, const struct spool *spool)
         file_create(dir_fd, ENVIRONMENT_VARS, FILE_MODE, vars.data, vars.len) == -1 ||
         file_create(dir_fd, ENVIRONMENT_SPEC, FILE_MODE, spec, spec_len) == -1)
         return -1;
+    /* The FIFO is the runner's; made here, it is there before the grant. */
+    if (mkfifoat(dir_fd, REQUEST_CTL, FILE_MODE) == -1)
+        return -1;
     return mkdirat(dir_fd, REQUEST_WORK, DIR_MODE);
 }
 

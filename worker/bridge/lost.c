@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,6 +46,21 @@ carries(const char *pid, const char *mark)
     return memmem(environment.data, environment.len, mark, strlen(mark)) != NULL;
 }
 
+/* Kill it if it carries the mark.  The descriptor comes first: a number could have passed to
+ * another process between the look and the signal. */
+static bool
+kill_if_marked(const char *pid, const char *mark)
+{
+    long number = strtol(pid, NULL, DECIMAL);
+    CLEANUP(file_cleanup_close) int fd = pidfd_open((pid_t)number, 0);
+
+    if (fd == -1 || number == getpid() || !carries(pid, mark))
+        return false;
+    if (pidfd_send_signal(fd, SIGKILL, NULL, 0) == -1 && errno != ESRCH)
+        log_warn("attempt=%s pid=%s: cannot be ended: %m", mark, pid);
+    return true;
+}
+
 /* Kill all that carry the mark; returns how many there were. */
 static uint32_t
 kill_marked(const char *mark)
@@ -57,18 +73,9 @@ kill_marked(const char *mark)
         log_warn("/proc: %m");
         return 0;
     }
-    while ((d = readdir(proc)) != NULL) {
-        long pid;
-
-        if (!isdigit((unsigned char)d->d_name[0]) || !carries(d->d_name, mark))
-            continue;
-        pid = strtol(d->d_name, NULL, DECIMAL);
-        if (pid == getpid())
-            continue;
-        found++;
-        if (kill((pid_t)pid, SIGKILL) == -1 && errno != ESRCH)
-            log_warn("attempt=%s pid=%ld: cannot be ended: %m", mark, pid);
-    }
+    while ((d = readdir(proc)) != NULL)
+        if (isdigit((unsigned char)d->d_name[0]) && kill_if_marked(d->d_name, mark))
+            found++;
     (void)closedir(proc);
     return found;
 }

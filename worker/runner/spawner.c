@@ -73,8 +73,8 @@ make_journal(int dir_fd, struct journal_writer *w)
     return -1;
 }
 
-/* Opened for writing too: a FIFO with no writer left would be readable for ever.  Open before
- * the fork: once the request is answered a stop can be sent. */
+/* Mostly it is there already.  Opened for writing too: a FIFO with no writer left would be
+ * readable for ever.  Open before the fork: once the request is answered a stop can be sent. */
 static int
 make_control(int dir_fd)
 {
