@@ -69,7 +69,11 @@ def late_grant(world, fault):
     """Grants wait in the socket of a worker that is frozen for so long that others have the attempts."""
     target = living(world, fault.target)
     broker = world.broker[target]
-    world.proxies.call(broker.hold(True, "answer"))
+    world.proxies.call(broker.hold(True, "request")) # its claims gather in the proxy
+    world.load.burst(f"burst {fault.no}")
+    time.sleep(GATHER_S)
+    world.proxies.call(broker.hold(True, "answer")) # now the grants do
+    world.proxies.call(broker.hold(False, "request"))
     time.sleep(GATHER_S)
     pid = world.pid(target)
     if pid is not None:

@@ -7,9 +7,13 @@ import uuid
 
 import psycopg2
 
+import plan
+
 NAMESPACE = uuid.UUID("6f7a3c52-1d0b-4b8e-9a55-0f1f6c0ffee0")
 SUBMIT = "INSERT INTO hler.operation (id, type, inputs, target, idempotency_key) VALUES (%s, %s, %s, %s, %s)"
 CLIENTS = 8
+BURST = 12
+BURST_INPUTS = (("steps", 3), ("pause", "0.3"), ("bulk", 0), ("code", 0))
 
 
 class Load:
@@ -27,6 +31,15 @@ class Load:
     def join(self):
         for thread in self.threads:
             thread.join()
+
+    def burst(self, no):
+        """Some more operations at once, of a repeatable type, for an injector that needs something to hit."""
+        requests = [plan.Request(f"{no}.{n}", 0.0, "chaos.again", BURST_INPUTS, -1.0, True) for n in range(BURST)]
+        connection = None
+        for request in requests:
+            connection = self.attempt(connection, self.submit, request)
+        if connection is not None:
+            connection.close()
 
     def client(self, began, requests):
         """One front end: its steps, in order of time, on a connection that it opens again when it is lost."""

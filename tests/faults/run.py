@@ -34,6 +34,7 @@ def trial(world, seed, faults, requests):
     world.stack.run("test.true")
     before = history.figures(world)
     injector, load = Injector(world, faults), Load(world.stack, seed, requests)
+    world.load = load
     began = time.monotonic()
     load.start(began)
     injector.run(began)

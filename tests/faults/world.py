@@ -20,7 +20,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ADMIN = "chaos"
 LOST_AFTER_MS = 4000
 SPOOL_MIB = 64
-SETTINGS = ("worker.claim_wait_ms=3000", "worker.ack_hold_ms=3000", "worker.broker.heartbeat_s=2",
+SETTINGS = ("worker.claim_wait_ms=3000", "worker.ack_hold_ms=3000", "worker.broker.heartbeat_s=15", # outlives a frozen worker
             "dispatcher.offers.offer_wait_ms=2000", "dispatcher.leases.tick_ms=250", "dispatcher.broker.heartbeat_s=2",
             "dispatcher.database.timeout_ms=2000")
 TABLE_SETTINGS = {"report_after_ms": 3000, "gap_after_ms": 3000, "verdict_again_ms": 3000}
@@ -52,6 +52,7 @@ class World:
         self.broker, self.database = {}, {} # program -> proxy
         self.locks = {name: threading.RLock() for name in plan.PROGRAMS + plan.SERVERS}
         self.tap = None
+        self.load = None
         self.away = set() # programs that are not to be revived now
         self.killed = [] # names of attempts whose runner was killed
 
