@@ -15,6 +15,8 @@ OURS = "chaos-" # forgeries are known by their message id
 KEPT = 4000 # of each exchange
 COPIES = 3
 SAMPLE = 40
+NEWEST = 20
+START_S = 0.7 # after which a burst runs
 
 
 class Tap:
@@ -55,6 +57,10 @@ class Tap:
         with self.lock:
             found = [m for m in self.kept[exchange] if want(m)]
         return [found[n] for n in sorted(rng.sample(range(len(found)), min(SAMPLE, len(found))))]
+
+    def newest(self, exchange, want):
+        with self.lock:
+            return [m for m in self.kept[exchange] if want(m)][-NEWEST:]
 
     def end(self):
         self.running = False
@@ -175,6 +181,8 @@ END = {"state": "succeeded", "cause": "done", "message": "chaos", "exit_code": 0
 def forge_ends(world, fault):
     """Ends of what runs just now: with another token by its own worker, with the right one by another."""
     rng = random.Random(fault.dice)
+    world.load.burst(f"forge {fault.no}")
+    time.sleep(START_S)
     ends = []
 
     def change(body):
@@ -183,7 +191,7 @@ def forge_ends(world, fault):
             token = f"{rng.getrandbits(64):016x}"
         body.update(id=f"{task}.{attempt}.{token}.2", type="aegir.hler.attempt.finished.v1", seq=2, data=END)
 
-    for message in world.tap.sample("hler.results", rng, lambda m: ".attempt.started." in m[0]):
+    for message in world.tap.newest("hler.results", lambda m: ".attempt.started." in m[0]):
         owner = message[1].user_id
         _, properties, body = forged(message, owner, change)
         right = json.loads(body)["id"].split(".")[2] == json.loads(message[2])["id"].split(".")[2]

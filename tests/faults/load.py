@@ -12,8 +12,6 @@ import plan
 NAMESPACE = uuid.UUID("6f7a3c52-1d0b-4b8e-9a55-0f1f6c0ffee0")
 SUBMIT = "INSERT INTO hler.operation (id, type, inputs, target, idempotency_key) VALUES (%s, %s, %s, %s, %s)"
 CLIENTS = 8
-BURST = 12
-BURST_INPUTS = (("steps", 3), ("pause", "0.3"), ("bulk", 0), ("code", 0))
 
 
 class Load:
@@ -32,9 +30,10 @@ class Load:
         for thread in self.threads:
             thread.join()
 
-    def burst(self, no):
+    def burst(self, no, count=12, steps=3):
         """Some more operations at once, of a repeatable type, for an injector that needs something to hit."""
-        requests = [plan.Request(f"{no}.{n}", 0.0, "chaos.again", BURST_INPUTS, -1.0, True) for n in range(BURST)]
+        inputs = (("steps", steps), ("pause", "0.5"), ("bulk", 0), ("code", 0))
+        requests = [plan.Request(f"{no}.{n}", 0.0, "chaos.again", inputs, -1.0, True) for n in range(count)]
         connection = None
         for request in requests:
             connection = self.attempt(connection, self.submit, request)
