@@ -123,6 +123,13 @@ def test_lease(spawner):
     assert end.cause == "lease" and end.duration_us >= 1_100_000
 
 
+def test_nothing_starts_after_the_lease(spawner, tmp_path):
+    """A machine that stood still between grant and start: the task may be another's by now."""
+    attempt = spawner.sh(f"touch {tmp_path}/ran", lease=5000, lease_age=6000)
+    assert attempt.end().cause == "lease"
+    assert not (tmp_path / "ran").exists()
+
+
 def test_lease_is_not_enforced_unless_asked_for(spawner):
     attempt = spawner.sh("echo ready; sleep 0.3")
     attempt.said(b"ready")

@@ -78,7 +78,7 @@ claims_flush(struct bridge *b)
             struct attempt *a = attempt_find(&b->attempts, &claim.attempts[i]);
 
             a->claim = claim.number;
-            a->claimed_ns = clock_mono_ns();
+            a->claimed_ns = clock_boot_ns();
             attempt_set(&b->attempts, a, AT_CLAIMED);
         }
         prepare(b, &claim);
@@ -89,7 +89,7 @@ static bool
 in_time(const struct bridge *b, const struct attempt *a)
 {
     return !guard_is_on("claim-age") ||
-           clock_mono_ns() - a->claimed_ns < b->settings.claim_wait_ms * CLOCK_MS_NS;
+           clock_boot_ns() - a->claimed_ns < b->settings.claim_wait_ms * CLOCK_MS_NS;
 }
 
 static void

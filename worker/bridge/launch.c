@@ -54,6 +54,7 @@ ask(struct bridge *b, struct attempt *a, struct program_refusal *refusal)
     request.grace_ms =
         o->grace_ms > program.executor->grace_ms ? o->grace_ms : program.executor->grace_ms;
     request.lease_ms = o->repeatable ? o->lease_ms : 0;
+    request.lease_from_ns = a->claimed_ns;
     request.output_bytes = (uint64_t)o->output_bytes;
     request.stop_signal = program.executor->stop_signal;
     request.stop_group = program.executor->stop_group;

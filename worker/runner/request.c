@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <string.h>
 
+#include "common/clock.h"
+
 struct packer {
     char *out;
     size_t len;
@@ -45,6 +47,7 @@ request_pack(const struct request *r, void *out)
                                 .idle_ms = r->idle_ms,
                                 .grace_ms = r->grace_ms,
                                 .lease_ms = r->lease_ms,
+                                .lease_from_ns = r->lease_from_ns,
                                 .output_bytes = r->output_bytes};
     struct packer p = {out, sizeof head, false};
 
@@ -94,7 +97,9 @@ head_is_sane(const struct request_head *h, size_t slots)
 {
     return h->magic == REQUEST_MAGIC && h->argc > 0 && (uint64_t)h->argc + h->envc + 2 <= slots &&
            h->stop_group <= 1 && h->reserved == 0 && h->stop_signal > 0 && h->stop_signal < NSIG &&
-           h->deadline_ms >= 0 && h->idle_ms >= 0 && h->grace_ms >= 0 && h->lease_ms >= 0;
+           h->deadline_ms >= 0 && h->idle_ms >= 0 && h->grace_ms >= 0 && h->lease_ms >= 0 &&
+           h->lease_ms <= REQUEST_LEASE_MAX_MS && h->lease_from_ns >= 0 &&
+           h->lease_from_ns <= INT64_MAX - REQUEST_LEASE_MAX_MS * CLOCK_MS_NS;
 }
 
 /* One plain name: the attempt's directory is an entry of the spool, nothing else. */
@@ -122,6 +127,7 @@ unpack(void *data, size_t len, struct request *r, char **slots, size_t n)
                           .idle_ms = h.idle_ms,
                           .grace_ms = h.grace_ms,
                           .lease_ms = h.lease_ms,
+                          .lease_from_ns = h.lease_from_ns,
                           .output_bytes = h.output_bytes,
                           .stop_signal = h.stop_signal,
                           .stop_group = h.stop_group == 1};

@@ -21,6 +21,7 @@ struct request {
     int64_t idle_ms;     /* 0 = none */
     int64_t grace_ms;
     int64_t lease_ms;      /* 0 = not enforced (task not repeatable) */
+    int64_t lease_from_ns; /* CLOCK_BOOTTIME of the claim: what is started late has less */
     uint64_t output_bytes; /* limit of kept output */
     int32_t stop_signal;   /* first signal of a cancel */
     bool stop_group;       /* to the program's process group, or to its leader only */
@@ -31,6 +32,7 @@ struct request {
 #define REQUEST_MAGIC 0x51524c48u /* "HLRQ" in memory */
 #define REQUEST_STRINGS 8192      /* most of argv and environment together, with both NULLs */
 #define REQUEST_DIR_MAX 96        /* with its NUL */
+#define REQUEST_LEASE_MAX_MS (INT64_C(366) * 24 * 3600 * 1000)
 
 struct request_head {
     uint32_t magic;
@@ -43,6 +45,7 @@ struct request_head {
     int64_t idle_ms;
     int64_t grace_ms;
     int64_t lease_ms;
+    int64_t lease_from_ns;
     uint64_t output_bytes;
 };
 

@@ -81,6 +81,15 @@ journal_start(struct runner *r, pid_t pid)
     return journal_append(&r->journal, JOURNAL_START, text, (size_t)n);
 }
 
+/* Too late: by now the task may be somebody else's.  The end will say so. */
+_Noreturn static void
+give_up(struct runner *r)
+{
+    r->stop.requested = true;
+    r->stop.cause = END_LEASE;
+    _exit(CHILD_EXIT);
+}
+
 _Noreturn static void
 child_main(struct runner *r, const struct pipes *p, pid_t runner)
 {
@@ -102,6 +111,8 @@ child_main(struct runner *r, const struct pipes *p, pid_t runner)
     (void)umask(CHILD_UMASK);
     if (chdir(q->cwd == NULL ? REQUEST_WORK : q->cwd) == -1)
         fail(r, CHILD_CHDIR);
+    if (run_control_lease_is_over(r))
+        give_up(r);
     (void)execve(q->argv[0], q->argv, q->envp);
     fail(r, CHILD_EXEC);
 }

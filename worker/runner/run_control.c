@@ -11,18 +11,27 @@
 #include "common/guard.h"
 #include "common/log.h"
 
-#define MS_PER_S 1000
-#define CONTROL_MS_MAX (INT64_C(366) * 24 * 3600 * MS_PER_S)
+#define S_NS INT64_C(1000000000)
 
 /* CLOCK_BOOTTIME, as a lease runs on while the machine sleeps. */
 void
-run_control_lease(struct runner *r, int64_t lease_ms)
+run_control_lease(struct runner *r, int64_t from_ns, int64_t lease_ms)
 {
-    struct itimerspec at = {
-        .it_value = {.tv_sec = lease_ms / MS_PER_S, .tv_nsec = lease_ms % MS_PER_S * CLOCK_MS_NS}};
+    int64_t until_ns = from_ns + lease_ms * CLOCK_MS_NS;
+    struct itimerspec at = {.it_value = {.tv_sec = until_ns / S_NS, .tv_nsec = until_ns % S_NS}};
 
-    if (guard_is_on("lease") && timerfd_settime(r->lease, 0, &at, NULL) == -1)
+    if (guard_is_on("lease") && timerfd_settime(r->lease, TFD_TIMER_ABSTIME, &at, NULL) == -1)
         log_err("lease_ms=%lld: %m", (long long)lease_ms);
+}
+
+bool
+run_control_lease_is_over(const struct runner *r)
+{
+    struct itimerspec left;
+
+    return guard_is_on("lease") && r->request->lease_ms > 0 &&
+           timerfd_gettime(r->lease, &left) == 0 && left.it_value.tv_sec == 0 &&
+           left.it_value.tv_nsec == 0;
 }
 
 /* " 1500" up to the end of the line. */
@@ -35,7 +44,7 @@ parse_ms(const char *text, int64_t *out)
         return false;
     errno = 0;
     *out = strtoll(text + 1, &end, 10);
-    return errno == 0 && *end == '\0' && *out <= CONTROL_MS_MAX;
+    return errno == 0 && *end == '\0' && *out <= REQUEST_LEASE_MAX_MS;
 }
 
 /* The rest of line behind prefix, or NULL. */
@@ -58,9 +67,8 @@ obey(struct runner *r, const char *line)
     int64_t ms;
 
     if (lease != NULL && parse_ms(lease, &ms)) {
-        /* 0 would disarm the timer; a lease not enforced at the start stays so. */
-        if (r->request->lease_ms > 0)
-            run_control_lease(r, ms > 0 ? ms : 1);
+        if (r->request->lease_ms > 0) /* one that is not enforced at the start stays so */
+            run_control_lease(r, clock_boot_ns(), ms);
         return;
     }
     for (size_t i = 0; i < ARRAY_LEN(stops); i++) {

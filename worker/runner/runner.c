@@ -234,17 +234,15 @@ start_program(struct runner *r)
 {
     const struct request *q = r->request;
 
-    if (run_child_start(r) == -1) {
-        if (r->phase == RUNNER_RUNNING)
-            end_soon(r);
-        return;
-    }
+    /* Before the start, which takes its time on a slow or frozen machine. */
     if (q->deadline_ms > 0)
         runner_timer_set(r, TIMER_DEADLINE, q->deadline_ms);
     if (q->idle_ms > 0)
         runner_timer_set(r, TIMER_IDLE, q->idle_ms);
     if (q->lease_ms > 0)
-        run_control_lease(r, q->lease_ms);
+        run_control_lease(r, q->lease_from_ns, q->lease_ms);
+    if (run_child_start(r) == -1 && r->phase == RUNNER_RUNNING)
+        end_soon(r);
 }
 
 /* Without its loop a runner can still say so in the journal. */

@@ -141,8 +141,9 @@ void run_stop_step(struct runner *r);
 
 /* Take in lines from the control FIFO. */
 void run_control_read(struct runner *r);
-/* Start the lease anew; 0 = none. */
-void run_control_lease(struct runner *r, int64_t lease_ms);
+/* Set the lease anew: it ends lease_ms after from_ns (CLOCK_BOOTTIME). */
+void run_control_lease(struct runner *r, int64_t from_ns, int64_t lease_ms);
+bool run_control_lease_is_over(const struct runner *r);
 
 /* The end's one-line message: valid UTF-8 without control characters.  Returns its length. */
 size_t run_message(const struct runner *r, enum journal_cause cause, char *out, size_t size);
