@@ -103,7 +103,7 @@ def i4_events_whole(h):
             yield f"attempt {key(a)}: begins with {kinds[:2]}"
         if a["state"] in ENDED_ATTEMPTS and kinds[-1:] != ["finished"] or "finished" in kinds[:-1]:
             yield f"attempt {key(a)} ({a['state']}): ends with {kinds[-2:]}"
-        if a["results_expected"] is not None and a["results_expected"] != a["results_recorded"]:
+        if a["state"] in ENDED_ATTEMPTS and a["results_expected"] is not None and a["results_expected"] != a["results_recorded"]:
             yield f"attempt {key(a)}: {a['results_recorded']} of {a['results_expected']} results"
     ended = {key(a): a["finished_at"] for a in h["attempts"] if a["state"] in ENDED_ATTEMPTS}
     for r in h["results"]:
