@@ -36,7 +36,8 @@ END $$;
 
 CREATE TYPE hler_core.holding AS (task uuid, attempt int, token text, state text);
 
--- Attempts that the tables held for lost and whose worker has them after all.
+-- Attempts that the tables held for lost and whose worker has them after all.  Where the start
+-- is not recorded yet they stay lost, but their lease goes on: this heartbeat's answer renews it.
 CREATE FUNCTION hler_core.take_back(username text, instance uuid, held hler_core.holding[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -45,11 +46,14 @@ DECLARE
 BEGIN
     SELECT array_agg(a.task), array_agg(a.attempt) INTO tasks, attempts
       FROM unnest(held) AS h JOIN hler.attempt AS a ON a.task = h.task AND a.attempt = h.attempt AND a.token = h.token
-     WHERE a.state = 'lost' AND a.started_at IS NOT NULL AND NOT a.lost_said AND h.state <> 'claimed'
+     WHERE a.state = 'lost' AND NOT a.lost_said AND h.state <> 'claimed'
        AND a.worker = username AND a.instance = take_back.instance;
     IF tasks IS NOT NULL THEN
         PERFORM hler_core.lock_operations(tasks);
         PERFORM hler_core.lock_attempts(tasks, attempts);
+        UPDATE hler.attempt AS a SET lost_at = clock_timestamp()
+          FROM unnest(tasks, attempts) AS w (task, attempt)
+         WHERE a.task = w.task AND a.attempt = w.attempt AND a.state = 'lost';
         PERFORM hler_core.settle(tasks, attempts);
     END IF;
 END $$;
@@ -77,8 +81,8 @@ BEGIN
            AND a.worker = username;
 END $$;
 
--- Attempts that the tables think the worker has and its heartbeat lacks, and those with a gap
--- in their events: the worker is asked for them, now and then.
+-- Attempts that the tables think the worker has and its heartbeat lacks, those that run without
+-- a recorded start, and those with a gap in their events: the worker is asked for them, now and then.
 CREATE FUNCTION hler_core.reports_for(username text, inst uuid, held hler_core.holding[])
 RETURNS TABLE (task uuid, attempt int, token text)
 LANGUAGE plpgsql VOLATILE AS $$
@@ -90,7 +94,8 @@ BEGIN
          WHERE a.worker = username AND a.state IN ('granted', 'started', 'lost') AND a.instance = inst
            AND NOT a.lost_said
            AND a.granted_at < clock_timestamp() - hler_core.ms(hler_core.setting('report_after_ms'))
-           AND (NOT EXISTS (SELECT FROM unnest(held) AS h WHERE h.task = a.task AND h.attempt = a.attempt)
+           AND (NOT EXISTS (SELECT FROM unnest(held) AS h WHERE h.task = a.task AND h.attempt = a.attempt
+                                                              AND (h.state <> 'running' OR a.started_at IS NOT NULL))
                 OR (a.events_recorded < a.last_seq OR a.end_state IS NOT NULL)
                    AND a.last_event_at < clock_timestamp() - hler_core.ms(hler_core.setting('gap_after_ms')))
         UNION

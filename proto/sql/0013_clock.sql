@@ -44,7 +44,9 @@ BEGIN
 END $$;
 
 -- Lost attempts of repeatable tasks whose lease, which their runner enforces, is over:
--- fenced off, and the task is ready again or has been lost too often.
+-- fenced off, and the task is ready again or has been lost too often.  The lease may have been
+-- renewed just before the attempt was lost (its worker came back with another spool, or was
+-- granted it while silent), and its runner takes up to half of it more to end its tree.
 CREATE FUNCTION hler_core.end_leases() RETURNS int
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -53,7 +55,7 @@ DECLARE
 BEGIN
     SELECT array_agg(a.task), array_agg(a.attempt) INTO tasks, numbers
       FROM hler.silence AS s JOIN hler.attempt AS a
-        ON a.state = 'lost' AND a.lost_at < clock_timestamp() - hler_core.ms(s.lost_after_ms)
+        ON a.state = 'lost' AND a.lost_at < clock_timestamp() - hler_core.ms(s.lost_after_ms * 3 / 2)
        AND coalesce(a.left_behind, 0) = 0 -- what is known to live on is not over
       JOIN hler.task AS t ON t.id = a.task
       JOIN hler.task_type AS d ON d.id = t.task_type AND d.repeatable;

@@ -199,14 +199,30 @@ def test_repeatable_tasks_run_again_once_the_lease_is_over(db):
         db.events([(offer, "started", 1, {})])
         db.silence()
         assert db.states(op) == ("held", ["held"])
-        assert db.rows("SELECT * FROM hler_core.clock_step()", user="disp") == [(0, 0)], "the runner may still have it"
-        db.rows("UPDATE hler.attempt SET lost_at = lost_at - interval '61 s'")
+        for seconds in (0, 61, 28): # a lease, and half of it in which the runner ends its tree
+            db.rows("UPDATE hler.attempt SET lost_at = lost_at - %s * interval '1 s'", [seconds])
+            assert db.rows("SELECT * FROM hler_core.clock_step()", user="disp") == [(0, 0)], "the runner may still have it"
+        db.rows("UPDATE hler.attempt SET lost_at = lost_at - interval '2 s'")
         assert db.rows("SELECT * FROM hler_core.clock_step()", user="disp") == [(0, 1)]
         if number == 1:
             assert ("stop", offer["task"], 1, "superseded", 10000, 1) in db.beat([(offer, "running")])
             assert db.events([(offer, "finished", 2, finished())]) == ["stale"]
     assert db.states(op) == ("failed", ["failed"])
     assert db.one("SELECT cause FROM hler.operations") == "lost"
+
+
+def test_a_heartbeat_renews_the_lease_of_what_has_started_unrecorded(db):
+    db.type(repeatable=True)
+    op = db.submit()
+    db.beat()
+    offer = granted(db)
+    db.silence()
+    db.rows("UPDATE hler.attempt SET lost_at = lost_at - interval '91 s', granted_at = granted_at - interval '3 min'")
+    assert ("report", offer["task"], 1, None, None, 1) in db.beat([(offer, "running")]), "its start is missing"
+    assert db.rows("SELECT * FROM hler_core.clock_step()", user="disp") == [(0, 0)], "its worker has just renewed it"
+    assert db.states(op) == ("held", ["held"])
+    db.events([(offer, "started", 1, {})])
+    assert db.states(op) == ("running", ["running"])
 
 
 def test_our_own_silence_is_not_the_workers(db):
