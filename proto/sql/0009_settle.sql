@@ -156,21 +156,36 @@ BEGIN
     RETURN moved;
 END $$;
 
--- Tasks whose newest attempt came to nothing: refused, declined or given up.
+-- Has every worker that could take the task refused it as not allowed there?  Workers of a pool
+-- may be configured differently: one's word is not the others'.
+CREATE FUNCTION hler_core.allowed_nowhere(task uuid, pool text) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN NOT EXISTS (
+        SELECT FROM hler.worker AS w
+         WHERE w.pool = allowed_nowhere.pool AND hler_core.is_live(w) AND NOT w.draining
+           AND NOT EXISTS (SELECT FROM hler.attempt AS a
+                            WHERE a.task = allowed_nowhere.task AND a.worker = w.id AND a.refused AND a.cause = 'not_allowed'));
+END $$;
+
+-- Tasks whose newest attempt came to nothing: refused, declined or given up.  A full spool is the
+-- worker's trouble and counts for nothing; it takes no more offers until it has room.
 CREATE FUNCTION hler_core.settle_void(tasks uuid[]) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
     moved bigint;
 BEGIN
     UPDATE hler.task AS t
-       SET state = v.state, refusals = t.refusals + a.refused::int,
+       SET state = v.state, refusals = t.refusals + v.counts::int,
            ready_at = CASE WHEN v.state = 'ready' THEN clock_timestamp() ELSE t.ready_at END,
            finished_at = CASE WHEN v.state <> 'ready' THEN clock_timestamp() END,
-           cause = CASE v.state WHEN 'failed' THEN 'refused' WHEN 'cancelled' THEN coalesce(a.stop_cause, 'cancelled') END,
+           cause = CASE v.state WHEN 'failed' THEN CASE a.cause WHEN 'not_allowed' THEN a.cause ELSE 'refused' END WHEN 'cancelled' THEN coalesce(a.stop_cause, 'cancelled') END,
            message = CASE v.state WHEN 'failed' THEN a.message WHEN 'cancelled' THEN o.cancel_reason END
       FROM hler.task AS own, hler.attempt AS a, hler.operation AS o,
-           LATERAL (SELECT CASE WHEN a.stop_requested_at IS NOT NULL OR o.cancel_requested_at IS NOT NULL THEN 'cancelled'
-                                WHEN a.refused AND own.refusals + 1 >= hler_core.setting('refusals_max') THEN 'failed'
+           LATERAL (SELECT a.refused AND a.cause IS DISTINCT FROM 'spool_full' AS counts,
+                           a.refused AND a.cause = 'not_allowed' AND hler_core.allowed_nowhere(own.id, own.pool) AS nowhere) AS r,
+           LATERAL (SELECT r.*, CASE WHEN a.stop_requested_at IS NOT NULL OR o.cancel_requested_at IS NOT NULL THEN 'cancelled'
+                                WHEN r.nowhere OR r.counts AND own.refusals + 1 >= hler_core.setting('refusals_max') THEN 'failed'
                                 ELSE 'ready' END AS state) AS v
      WHERE own.id = ANY (tasks) AND own.state IN ('queued', 'held') AND a.task = own.id AND a.attempt = own.attempt
        AND a.state = 'void' AND o.id = own.operation AND t.id = own.id;

@@ -88,7 +88,7 @@ def test_ends_name_their_cause(stack):
 
 def test_what_no_worker_may_run_is_refused(stack):
     done = stack.run("test.forbidden", timeout=60)
-    assert (done["state"], done["cause"]) == ("failed", "refused"), done
+    assert (done["state"], done["cause"]) == ("failed", "not_allowed"), done
     assert "/sbin/init" in done["message"], done
 
 

@@ -324,53 +324,6 @@ def test_retry_makes_a_new_operation_in_which_success_stands(db):
     assert over.value.code == "HL409"
 
 
-def test_a_person_has_held_tasks_run_again(db):
-    db.type(tasks=2)
-    op = db.submit()
-    db.beat()
-    offer = granted(db)
-    with pytest.raises(Fault) as early:
-        db.rows("SELECT hler.retry_lost(%s)", [op], "front")
-    assert early.value.code == "HL409" and "no task of it is held" in str(early.value)
-    db.events([(offer, "started", 1, {})])
-    db.silence()
-    assert db.states(op) == ("held", ["held", "blocked"])
-    assert db.rows("SELECT task, name, attempt, worker FROM hler.retry_lost(%s, 'reinstalled', 'jo')", [op], "front") == [
-        (offer["task"], "s1", 1, "w1")]
-    assert db.states(op) == ("running", ["ready", "blocked"])
-    assert db.rows("SELECT state, cause, message FROM hler.attempts") == [
-        ("void", "superseded", "given up for lost by front (jo) - reinstalled")]
-    with pytest.raises(Fault) as twice:
-        db.rows("SELECT hler.retry_lost(%s)", [op], "front")
-    assert twice.value.code == "HL409"
-    # the old one is back: it is stopped, and what it says changes nothing
-    assert ("stop", offer["task"], 1, "superseded", 10000, 1) in db.beat([(offer, "running")])
-    assert db.claim([offer]) == ["superseded"]
-    assert db.events([(offer, "finished", 2, finished("failed"))]) == ["stale"]
-    (second,) = db.offer()
-    assert (second["task"], second["attempt"]) == (offer["task"], 2) and second["token"] != offer["token"]
-    db.run(second)
-    db.run(db.offer()[0])
-    assert db.states(op) == ("succeeded", ["succeeded"] * 2)
-    with pytest.raises(Fault) as over:
-        db.rows("SELECT hler.retry_lost(%s)", [op], "oper")
-    assert over.value.code == "HL409"
-
-
-def test_who_is_back_in_time_is_not_run_again(db):
-    """The end came while the person made up their mind."""
-    db.type()
-    op = db.submit()
-    db.beat()
-    offer = granted(db)
-    db.events([(offer, "started", 1, {})])
-    db.silence()
-    db.events([(offer, "finished", 2, finished())])
-    with pytest.raises(Fault) as late:
-        db.rows("SELECT hler.retry_lost(%s)", [op], "front")
-    assert late.value.code == "HL409" and db.states(op) == ("succeeded", ["succeeded"])
-
-
 @pytest.mark.parametrize("call", ["hler.cancel(%s)", "hler.retry(%s)", "hler.retry_lost(%s)"])
 def test_no_such_operation(db, call):
     for op in (str(uuid.uuid4()), None):

@@ -101,6 +101,17 @@ set_note(struct bridge *b)
         b->note[0] = '\0';
 }
 
+/* What is confirmed makes room for new work. */
+static void
+expire(struct bridge *b)
+{
+    const struct done_limits limits = {.keep_s = b->settings.keep_s,
+                                       .count = b->settings.done_max,
+                                       .bytes = b->settings.spool_max_bytes - sender_bytes(b)};
+
+    done_expire(&b->done, &b->spool, &limits);
+}
+
 static void
 on_tick(void *ctx)
 {
@@ -108,7 +119,7 @@ on_tick(void *ctx)
 
     claims_tick(b);
     offers_tick(b);
-    done_expire(&b->done, &b->spool, b->settings.keep_s, b->settings.done_max);
+    expire(b);
     look_at_room(b);
     set_note(b);
     consumer_adjust(b);

@@ -127,12 +127,17 @@ done_move(struct done *done, const struct spool *spool, const char *name)
     return 0;
 }
 
-void
-done_expire(struct done *done, const struct spool *spool, int64_t keep_s, int64_t max)
+static bool
+is_over(const struct done *done, const struct done_limits *limits)
 {
-    int64_t before = clock_wall_us() - keep_s * US_PER_S;
+    return done->first->since_us < clock_wall_us() - limits->keep_s * US_PER_S ||
+           (int64_t)done->count > limits->count || done->bytes > limits->bytes;
+}
 
-    while (done->first != NULL && (done->first->since_us < before || (int64_t)done->count > max)) {
+void
+done_expire(struct done *done, const struct spool *spool, const struct done_limits *limits)
+{
+    while (done->first != NULL && is_over(done, limits)) {
         struct done_entry *e = done->first;
 
         if (file_remove_tree(spool->done_fd, e->name) == -1)

@@ -22,8 +22,15 @@ int done_scan(struct done *done, const struct spool *spool) MUST_CHECK;
 /* Move the attempt's directory there, without what only its run needed.  -1 after logging. */
 int done_move(struct done *done, const struct spool *spool, const char *name) MUST_CHECK;
 
-/* Remove what is older than keep_s, or more than max. */
-void done_expire(struct done *done, const struct spool *spool, int64_t keep_s, int64_t max);
+/* What may lie there. */
+struct done_limits {
+    int64_t keep_s; /* age */
+    int64_t count;
+    int64_t bytes; /* below 0 = nothing */
+};
+
+/* Remove the oldest until the rest is within the limits. */
+void done_expire(struct done *done, const struct spool *spool, const struct done_limits *limits);
 
 void done_free(struct done *done);
 

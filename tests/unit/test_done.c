@@ -1,0 +1,141 @@
+/* Finished journals make room, the oldest first. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/file.h"
+#include "worker/bridge/done.h"
+#include "worker/runner/journal.h"
+
+#define KEEP_S 3600
+#define MANY 1000
+#define JOURNALS 4
+#define BYTES 1000
+
+struct fixture {
+    char path[32];
+    struct spool spool;
+    struct done done;
+};
+
+static void
+name_of(int i, char out[80])
+{
+    snprintf(out, 80, "0190b3a4-0000-7000-8000-00000000000%d.1.0123456789abcdef", i);
+}
+
+/* JOURNALS of BYTES each; the one with number 0 is the oldest. */
+static int
+set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+
+    snprintf(f->path, sizeof f->path, "/tmp/hler-done.XXXXXX");
+    assert_non_null(mkdtemp(f->path));
+    f->spool.dir_fd = open(f->path, O_RDONLY | O_DIRECTORY);
+    assert_int_equal(mkdirat(f->spool.dir_fd, SPOOL_DONE, 0700), 0);
+    f->spool.done_fd = openat(f->spool.dir_fd, SPOOL_DONE, O_RDONLY | O_DIRECTORY);
+    for (int i = 0; i < JOURNALS; i++) {
+        char name[80], path[120];
+        struct timespec times[2] = {{.tv_sec = time(NULL) - JOURNALS + i},
+                                    {.tv_sec = time(NULL) - JOURNALS + i}};
+
+        name_of(i, name);
+        assert_int_equal(mkdirat(f->spool.done_fd, name, 0700), 0);
+        snprintf(path, sizeof path, "%s/" JOURNAL_FILE, name);
+        int fd = openat(f->spool.done_fd, path, O_WRONLY | O_CREAT, 0600);
+        assert_int_equal(ftruncate(fd, BYTES), 0);
+        assert_int_equal(futimens(fd, times), 0);
+        close(fd);
+    }
+    assert_int_equal(done_scan(&f->done, &f->spool), 0);
+    assert_int_equal(f->done.bytes, JOURNALS * BYTES);
+    *state = f;
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    struct fixture *f = *state;
+
+    done_free(&f->done);
+    close(f->spool.done_fd);
+    close(f->spool.dir_fd);
+    assert_int_equal(file_remove_tree(AT_FDCWD, f->path), 0);
+    free(f);
+    return 0;
+}
+
+static void
+expect_newest(struct fixture *f, int n)
+{
+    assert_int_equal(f->done.count, n);
+    assert_int_equal(f->done.bytes, n * BYTES);
+    for (int i = 0; i < JOURNALS; i++) {
+        char name[80];
+
+        name_of(i, name);
+        assert_int_equal(faccessat(f->spool.done_fd, name, F_OK, 0), i >= JOURNALS - n ? 0 : -1);
+    }
+}
+
+static void
+test_within_the_limits(void **state)
+{
+    struct fixture *f = *state;
+
+    done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, MANY, JOURNALS * BYTES});
+    expect_newest(f, JOURNALS);
+}
+
+static void
+test_by_size(void **state)
+{
+    struct fixture *f = *state;
+
+    done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, MANY, 3 * BYTES - 1});
+    expect_newest(f, 2);
+    done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, MANY, -1});
+    expect_newest(f, 0);
+}
+
+static void
+test_by_number(void **state)
+{
+    struct fixture *f = *state;
+
+    done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, 3, MANY * BYTES});
+    expect_newest(f, 3);
+}
+
+static void
+test_by_age(void **state)
+{
+    struct fixture *f = *state;
+
+    done_expire(&f->done, &f->spool, &(struct done_limits){0, MANY, MANY * BYTES});
+    expect_newest(f, 0);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_within_the_limits, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_by_size, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_by_number, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_by_age, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
