@@ -53,10 +53,11 @@ PROGRAMS := $(addprefix $(BUILD)/bin/,$(BIN)) $(addprefix $(BUILD)/libexec/execu
 MAN  := dispatcher/cli/hler.1 worker/emit/hler-emit.1 dispatcher/hler-dispatcher.8 worker/bridge/hler-worker.8 \
         worker/runner/hler-runner.8
 COLLECTIONS := $(BUILD)/share/ansible/collections
+PAGES := $(foreach p,$(MAN),$(BUILD)/share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p)))
 TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 
 .PHONY: all tests check lint format bench install clean
-all: $(PROGRAMS) $(COLLECTIONS)/ansible_collections
+all: $(PROGRAMS) $(COLLECTIONS)/ansible_collections $(PAGES)
 tests: $(TESTS)
 
 $(LIB_COMMON): $(call obj,$(COMMON_SRC))
@@ -92,6 +93,14 @@ $(BUILD)/libexec/executors/%: $(BUILD)/worker/executors/%_main.o $(LIB_EXECUTORS
 $(COLLECTIONS)/ansible_collections:
 	@mkdir -p $(@D)
 	ln -sfn $(abspath worker/executors/collection) $@
+
+# And its pages.
+$(BUILD)/share/man/man1/%: dispatcher/cli/% ; $(page)
+$(BUILD)/share/man/man1/%: worker/emit/% ; $(page)
+$(BUILD)/share/man/man8/%: dispatcher/% ; $(page)
+$(BUILD)/share/man/man8/%: worker/bridge/% ; $(page)
+$(BUILD)/share/man/man8/%: worker/runner/% ; $(page)
+page = @mkdir -p $(@D) && ln -sfn $(abspath $<) $@
 
 # The numbered SQL files, compiled into `hler` byte for byte.
 $(BUILD)/migrations.c: $(MIGRATIONS) proto/sql/embed.sh

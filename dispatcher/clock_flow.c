@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/uuid.h"
@@ -17,6 +18,10 @@ static const char sql[] =
     " to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS now"
     " FROM hler_core.clock_step()";
 
+/* What is old goes in small steps, each in a transaction of its own. */
+static const char retain_sql[] = "SELECT hler_core.retain() AS more";
+#define RETAIN_MS 60000
+
 struct clock {
     struct flow *flow;
     struct mq *publisher;
@@ -25,6 +30,7 @@ struct clock {
     struct loop_timer *timer;
     char session[UUID_TEXT_SIZE];
     int64_t number;
+    int64_t retain_ns; /* when the next step of retention is due */
 };
 
 static void
@@ -53,6 +59,19 @@ send_tick(struct clock *c, const char *now)
 }
 
 static void
+retain(struct clock *c)
+{
+    struct pg_result *result CLEANUP(pg_result_cleanup) = NULL;
+    int64_t now = clock_mono_ns();
+
+    if (now < c->retain_ns)
+        return;
+    bool more = flow_exec(c->flow, retain_sql, NULL, 0, &result) == FLOW_OK &&
+                pg_get_bool(result, 0, "more");
+    c->retain_ns = more ? now : now + RETAIN_MS * CLOCK_MS_NS;
+}
+
+static void
 on_tick(void *ctx)
 {
     struct pg_result *result CLEANUP(pg_result_cleanup) = NULL;
@@ -69,6 +88,7 @@ on_tick(void *ctx)
     /* One at a time: ticks that pile up behind a blocked broker would all come late. */
     if (mq_is_up(c->publisher) && post_count(c->post) == 0)
         send_tick(c, pg_get(result, 0, "now"));
+    retain(c); /* after the tick, which is not to wait for it */
 }
 
 static int

@@ -60,7 +60,11 @@ control_send(struct post *post, const struct pg_result *result, size_t row, int6
     const char *kind = pg_get(result, row, "kind");
     struct control control = {.lost_after_ms = lost_after_ms};
 
-    if (strcmp(kind, "beat") == 0) {
+    if (strcmp(kind, "drain") == 0) {
+        control.kind = CONTROL_DRAIN;
+    } else if (strcmp(kind, "resume") == 0) {
+        control.kind = CONTROL_RESUME;
+    } else if (strcmp(kind, "beat") == 0) {
         read_beat(result, row, &control);
     } else if (strcmp(kind, "stop") == 0) {
         read_stop(result, row, &control);

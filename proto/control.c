@@ -13,10 +13,8 @@ static const char *const causes[] = {
 };
 
 static const char *const kinds[] = {
-    [CONTROL_BEAT] = "beat",
-    [CONTROL_STOP] = "stop",
-    [CONTROL_REPORT] = "report",
-    [CONTROL_DRAIN] = "drain",
+    [CONTROL_BEAT] = "beat",   [CONTROL_STOP] = "stop",     [CONTROL_REPORT] = "report",
+    [CONTROL_DRAIN] = "drain", [CONTROL_RESUME] = "resume",
 };
 
 const char *
@@ -78,6 +76,7 @@ read_kind(struct json_object *root, struct control *out, struct json_error *err)
     case CONTROL_REPORT:
         return ident_name_get(root, &out->name, err);
     case CONTROL_DRAIN:
+    case CONTROL_RESUME:
     case CONTROL_UNKNOWN:
         break;
     }

@@ -10,7 +10,14 @@
 
 /* Control messages, dispatcher to worker (protocol section 5). */
 
-enum control_kind { CONTROL_BEAT, CONTROL_STOP, CONTROL_REPORT, CONTROL_DRAIN, CONTROL_UNKNOWN };
+enum control_kind {
+    CONTROL_BEAT,
+    CONTROL_STOP,
+    CONTROL_REPORT,
+    CONTROL_DRAIN,
+    CONTROL_RESUME,
+    CONTROL_UNKNOWN
+};
 enum control_cause { CONTROL_CANCELLED, CONTROL_SUPERSEDED };
 
 struct control {

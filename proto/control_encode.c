@@ -35,6 +35,9 @@ control_encode(const struct control *control, struct buf *out)
     case CONTROL_DRAIN:
         buf_puts(out, "{\"v\":1,\"kind\":\"drain\"}");
         return;
+    case CONTROL_RESUME:
+        buf_puts(out, "{\"v\":1,\"kind\":\"resume\"}");
+        return;
     case CONTROL_UNKNOWN:
         break;
     }

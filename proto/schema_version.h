@@ -3,6 +3,6 @@
 
 /* The number of the newest file of proto/sql: what hler_core.schema_version() must
  * say.  A unit test compares it with the files. */
-#define SCHEMA_VERSION 16
+#define SCHEMA_VERSION 18
 
 #endif

@@ -52,7 +52,11 @@ database_start() {
 # dsn USER SECRET [DATABASE]
 dsn() { printf 'host=127.0.0.1 port=%s dbname=%s user=%s password=%s' "$database_port" "${3-hler}" "$1" "$(secret "$2")"; }
 
-sql() { PGCONNECT_TIMEOUT=5 psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$(dsn postgres postgres "${database-hler}")" "$@"; }
+# By its environment, which only its user and root can read; arguments are shown to everybody.
+sql() {
+    PGCONNECT_TIMEOUT=5 PGHOST=127.0.0.1 PGPORT=$database_port PGUSER=postgres PGPASSWORD=$(secret postgres) \
+        PGDATABASE=${database-hler} psql -X -q -A -t -v ON_ERROR_STOP=1 "$@"
+}
 
 database_ready() { database=postgres sql -c 'SELECT 1' >/dev/null 2>&1; }
 
@@ -66,7 +70,7 @@ database_fill() {
     local role log=$stack/log/migrate.log
     [ "$(database=postgres sql -c "SELECT count(*) FROM pg_database WHERE datname = 'hler'")" = 1 ] ||
         database=postgres sql -c 'CREATE DATABASE hler' || fail database "no database could be made"
-    "$bin_dir/hler" migrate --dsn "$(dsn postgres postgres)" >>"$log" 2>&1 || fail migrations "hler migrate failed" "$log"
+    HLER_MIGRATE_DSN=$(dsn postgres postgres) "$bin_dir/hler" migrate >>"$log" 2>&1 || fail migrations "hler migrate failed" "$log"
     for role in frontend operator dispatcher; do
         printf "ALTER ROLE hler_%s LOGIN PASSWORD '%s';\n" "$role" "$(secret "hler_$role")"
     done | sql >>"$log" 2>&1 || fail database "the roles of the schema could not get their passwords" "$log"

@@ -139,6 +139,12 @@ programs_up() {
     workers_live || fail workers "not all of them were seen in the tables" "$stack/log/worker-1.log"
 }
 
+# For `restart`, and for the next `up`.  -g: they are read within a function.
+options_write() {
+    declare -p bin_dir workers dispatchers slots lost_after_ms heartbeat_ms settings | sed 's/^declare /declare -g /' \
+        >"$stack/run/options"
+}
+
 # DIR/env: NAME='value' lines and one export line, nothing else.
 env_write() {
     local k names file=$stack/env
@@ -158,6 +164,7 @@ env_write() {
         put HLER_CONFIG "$stack/etc/hler.conf"
         put HLER_PLAYBOOKS "$deploy/examples/playbooks"
         put HLER_BIN "$bin_dir"
+        put MANPATH "$(dirname "$bin_dir")/share/man:" # the colon: and what man knows of itself
         put HLER_AMQP_URL_DISPATCHER "$(amqp_url dispatcher)"
         put HLER_AMQP_URL_OPERATOR "$(amqp_url operator)"
         for ((k = 1; k <= workers; k++)); do
@@ -167,5 +174,5 @@ env_write() {
     names=$(sed 's/=.*//' "$file.new" | tr '\n' ' ')
     printf 'export %s\n' "${names% }" >>"$file.new"
     mv -f -- "$file.new" "$file"
-    declare -p bin_dir workers dispatchers slots >"$stack/run/options"
+    options_write
 }

@@ -15,12 +15,14 @@
 #include "dispatcher/cli/text.h"
 
 #define LOOK_MS 1000
+#define LOOK_OUTPUT_MS 200 /* of output there is no hint: it would be one a line */
 #define LOOK_LEAST_MS 100
 #define OUTPUT_LATE_MS 5000
 #define NS_PER_S INT64_C(1000000000)
 
 struct await {
     struct cli *cli;
+    int64_t look_ms;   /* a look is worth it after so long */
     int64_t until_ns;  /* INT64_MAX = for ever */
     int64_t looked_ns; /* when await_next() last returned */
 };
@@ -47,11 +49,12 @@ await_code(const char *state, bool *settled)
 }
 
 struct await *
-await_new(struct cli *cli, int64_t timeout_s)
+await_new(struct cli *cli, int64_t timeout_s, bool output)
 {
     struct await *a = mem_alloc(sizeof *a);
 
     a->cli = cli;
+    a->look_ms = output ? LOOK_OUTPUT_MS : LOOK_MS;
     a->until_ns = timeout_s > 0 ? clock_mono_ns() + timeout_s * NS_PER_S : INT64_MAX;
     pg_listen(cli->pg, "hler");
     return a;
@@ -95,7 +98,7 @@ await_next(struct await *await)
 {
     /* A busy platform notifies all the time: do not look at every hint. */
     sleep_ns(await->looked_ns + LOOK_LEAST_MS * CLOCK_MS_NS - clock_mono_ns());
-    int64_t until = clock_mono_ns() + LOOK_MS * CLOCK_MS_NS;
+    int64_t until = clock_mono_ns() + await->look_ms * CLOCK_MS_NS;
     wait_hint(await, until < await->until_ns ? until : await->until_ns);
     await->looked_ns = clock_mono_ns();
     return await->looked_ns < await->until_ns ? CLI_OK : CLI_TIMEOUT;
@@ -129,9 +132,10 @@ print_operation(struct cli *cli, const char *id)
 {
     struct pg_param params[] = {cli_param(id)};
 
-    return table_json(cli,
-                      "SELECT to_json(o)::text AS j FROM hler.operations o WHERE o.id = $1::uuid",
-                      params, ARRAY_LEN(params));
+    return table_json(
+        cli,
+        "SELECT " TABLE_JSON_ROW("o") "::text AS j FROM hler.operations o WHERE o.id = $1::uuid",
+        params, ARRAY_LEN(params));
 }
 
 static int
@@ -199,7 +203,7 @@ int
 await_end(struct cli *cli, const char *id, bool follow, int64_t timeout_s)
 {
     struct output_options options = {.operation = id};
-    struct await *await = await_new(cli, timeout_s);
+    struct await *await = await_new(cli, timeout_s, follow);
     struct wait w = {.cli = cli, .id = id, .output = follow ? output_new(cli, &options) : NULL};
     int code, waited = CLI_OK;
 

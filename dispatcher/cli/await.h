@@ -15,8 +15,8 @@ int await_code(const char *state, bool *settled);
 
 struct await;
 
-/* timeout_s 0 = for ever.  Starts to listen. */
-struct await *await_new(struct cli *cli, int64_t timeout_s);
+/* timeout_s 0 = for ever.  output: look more often, for those who follow it.  Starts to listen. */
+struct await *await_new(struct cli *cli, int64_t timeout_s, bool output);
 void await_free(struct await *await);
 
 /* Wait until it is worth looking again.  CLI_OK, CLI_TIMEOUT when the time is up. */

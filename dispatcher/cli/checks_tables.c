@@ -1,11 +1,15 @@
 /* What the tables say about the platform's health. */
 #include <string.h>
+#include <time.h>
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "dispatcher/cli/checks.h"
 
 #define STEP_DATABASE "database"
 #define TICK_LATE_MS 15000
+#define TICK_WAIT_MS 5000
+#define LOOK_NS 200000000L
 
 bool
 checks_database(struct checks *c)
@@ -47,15 +51,39 @@ ask(struct checks *c, const char *step, const char *sql, struct pg_result **rows
     return false;
 }
 
+/* The last tick's age.  Right after the start of all there is none yet, and after an outage an
+ * old one: a dispatcher that runs ticks within seconds. */
+static bool
+await_tick(struct checks *c, struct pg_result **r)
+{
+    const struct timespec pause = {0, LOOK_NS};
+    int64_t end = clock_mono_ns() + TICK_WAIT_MS * CLOCK_MS_NS;
+
+    for (bool told = false;; told = true) {
+        if (!ask(
+                c, "dispatcher",
+                "SELECT (extract(epoch FROM clock_timestamp() - last_tick_at) * 1000)::bigint AS ms"
+                " FROM hler.silence",
+                r))
+            return false;
+        bool ticks = pg_rows(*r) > 0 && pg_get(*r, 0, "ms") != NULL &&
+                     pg_get_int(*r, 0, "ms") <= TICK_LATE_MS;
+        if (ticks || clock_mono_ns() > end)
+            return true;
+        if (!told)
+            cli_say("waiting up to %d s for a dispatcher's tick", TICK_WAIT_MS / 1000);
+        pg_result_cleanup(r);
+        *r = NULL;
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
 static void
 check_dispatchers(struct checks *c)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
 
-    if (!ask(c, "dispatcher",
-             "SELECT (extract(epoch FROM clock_timestamp() - last_tick_at) * 1000)::bigint AS ms"
-             " FROM hler.silence",
-             &r))
+    if (!await_tick(c, &r))
         return;
     if (pg_rows(r) == 0 || pg_get(r, 0, "ms") == NULL)
         checks_add(c, FINDING_ILL, "dispatcher",

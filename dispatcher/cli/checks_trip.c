@@ -55,7 +55,7 @@ add_finding(struct checks *c, const char *id, const struct pg_result *r)
     CLEANUP(buf_free) struct buf path = {0};
     const char *todo = NULL;
 
-    buf_puts(&path, "created 0 ms");
+    buf_puts(&path, "created 0");
     for (size_t i = 0; i < ARRAY_LEN(hops) && todo == NULL; i++) {
         const char *ms = pg_get(r, 0, hops[i].column);
         if (ms != NULL)
@@ -96,7 +96,7 @@ checks_round_trip(struct checks *c)
                    "the type hler.ping cannot be submitted");
         return;
     }
-    struct await *await = await_new(c->cli, TRIP_S);
+    struct await *await = await_new(c->cli, TRIP_S, false);
     while (read_hops(c, id, &r) == CLI_OK && pg_rows(r) > 0) {
         (void)await_code(pg_get(r, 0, "state"), &settled);
         if (settled || waited != CLI_OK)

@@ -157,14 +157,8 @@ static const struct {
     {"23", CLI_USAGE, NULL},
 };
 
-int
-cli_fault(const struct cli *cli, enum pg_status status)
-{
-    return cli_pg_fault(cli->pg, status);
-}
-
-int
-cli_pg_fault(const struct pg *pg, enum pg_status status)
+static int
+pg_fault(const struct pg *pg, enum pg_status status, bool json)
 {
     const struct pg_failure *f = pg_error(pg);
 
@@ -175,7 +169,7 @@ cli_pg_fault(const struct pg *pg, enum pg_status status)
         cli_say("check that it runs, and --dsn, $HLER_DSN or database.dsn");
         return CLI_UNREACHABLE;
     }
-    if (f->detail == NULL || faults_print(stderr, f->detail) == -1)
+    if (f->detail == NULL || faults_print(f->detail, json) == -1)
         cli_say("%s", f->message);
     if (f->hint != NULL)
         cli_say("%s", f->hint);
@@ -186,4 +180,16 @@ cli_pg_fault(const struct pg *pg, enum pg_status status)
             return meanings[i].code;
         }
     return CLI_FAILED;
+}
+
+int
+cli_fault(const struct cli *cli, enum pg_status status)
+{
+    return pg_fault(cli->pg, status, cli->json);
+}
+
+int
+cli_pg_fault(const struct pg *pg, enum pg_status status)
+{
+    return pg_fault(pg, status, false);
 }

@@ -8,29 +8,19 @@
 #define OPTION_WIDTH 22
 
 const struct command *const commands[] = {
-    &command_submit,
-    &command_watch,
-    &command_list,
-    &command_show,
-    &command_log,
-    &command_results,
-    &command_cancel,
-    &command_retry,
-    &command_workers,
-    &command_pools,
-    &command_listener_add,
-    &command_listener_list,
-    &command_listener_remove,
-    &command_catalog_apply,
-    &command_catalog_list,
-    &command_catalog_show,
-    &command_dead_list,
-    &command_dead_show,
-    &command_dead_redrive,
-    &command_dead_drop,
-    &command_migrate,
-    &command_doctor,
-    NULL,
+    &command_submit,        &command_watch,
+    &command_list,          &command_show,
+    &command_log,           &command_results,
+    &command_cancel,        &command_retry,
+    &command_workers,       &command_pools,
+    &command_drain,         &command_listener_add,
+    &command_listener_list, &command_listener_remove,
+    &command_catalog_apply, &command_catalog_list,
+    &command_catalog_show,  &command_dead_list,
+    &command_dead_show,     &command_dead_redrive,
+    &command_dead_drop,     &command_setting_list,
+    &command_setting_set,   &command_migrate,
+    &command_doctor,        NULL,
 };
 
 static const char exit_codes[] =
@@ -67,6 +57,28 @@ commands_find(const char *const *words, size_t n, size_t *used)
         if ((*used = matches(commands[i], words, n)) > 0)
             return commands[i];
     return NULL;
+}
+
+bool
+commands_is_group(const char *word)
+{
+    size_t len = strlen(word);
+
+    for (size_t i = 0; commands[i] != NULL; i++)
+        if (strncmp(commands[i]->name, word, len) == 0 && commands[i]->name[len] == ' ')
+            return true;
+    return false;
+}
+
+void
+commands_print_group(FILE *out, const char *word)
+{
+    size_t len = strlen(word);
+
+    for (size_t i = 0; commands[i] != NULL; i++)
+        if (strncmp(commands[i]->name, word, len) == 0 && commands[i]->name[len] == ' ')
+            fprintf(out, "  hler %s %s\n      %s\n", commands[i]->name, commands[i]->synopsis,
+                    commands[i]->summary);
 }
 
 static void

@@ -208,14 +208,16 @@ run_show(struct cli *cli, const struct args *args)
     int code = cli_connect(cli);
     if (code != CLI_OK || !cli->json)
         return code == CLI_OK ? show(cli, &id, args_flag(args, "raw")) : code;
-    code =
-        table_json(cli,
-                   "SELECT row_to_json(q)::text AS j FROM (SELECT " OUTLINE ", facts, received_at,"
-                   " last_at, redrive_at, said, translate(encode(body, 'base64'), E'\\n', '')"
-                   " AS base64, (SELECT json_agg(a ORDER BY a.no) FROM hler.dead_act a"
-                   " WHERE a.message = d.id) AS acts"
-                   " FROM hler.dead_message d WHERE id = $1::bigint) q",
-                   &id, 1);
+    code = table_json(
+        cli,
+        "SELECT " TABLE_JSON_ROW(
+            "q") "::text AS j FROM (SELECT " OUTLINE ", facts, received_at,"
+                 " last_at, redrive_at, said, translate(encode(body, 'base64'), E'\\n', '')"
+                 " AS base64, (SELECT json_agg(" TABLE_JSON_ROW(
+                     "a") " ORDER BY a.no) FROM hler.dead_act a"
+                          " WHERE a.message = d.id) AS acts"
+                          " FROM hler.dead_message d WHERE id = $1::bigint) q",
+        &id, 1);
     if (code == CLI_NOT_FOUND)
         cli_say("no message %s is set aside: see `hler dead list`", id.value);
     return code;

@@ -1,6 +1,7 @@
 #ifndef CLI_LINES_H
 #define CLI_LINES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -8,7 +9,8 @@
 #include "common/buf.h"
 
 /* Lines out of pieces of two streams.  A line's number is counted when it begins, as in
- * hler.output_lines; it is handed over when it ends. */
+ * hler.output_lines; it is handed over when it ends, or, in order, when also those have that
+ * began before it. */
 
 #define LINES_STREAMS 2
 #define LINES_LONGEST (1024u * 1024u) /* a longer one is handed over in pieces */
@@ -23,8 +25,13 @@ struct lines_line {
 
 typedef void lines_fn(void *ctx, const struct lines_line *line);
 
+struct lines_held;
+
 struct lines {
+    bool ordered; /* for what is not followed live: at most LINES_LONGEST bytes wait */
     int64_t begun;
+    struct lines_held *first, **end; /* ended, while an earlier one has not */
+    size_t held_bytes;
     struct {
         struct buf text;
         int64_t number; /* 0 = no line begun */

@@ -1,6 +1,8 @@
 /* hler list: operations, the newest first. */
 #include <stdio.h>
+#include <string.h>
 
+#include "common/buf.h"
 #include "dispatcher/cli/commands.h"
 #include "dispatcher/cli/table.h"
 
@@ -18,11 +20,34 @@ static const struct column columns[] = {
     " AND ($3::text IS NULL OR requester = $3) ORDER BY o.created_at DESC, id DESC LIMIT "         \
     "$4::bigint"
 
+/* The states of operations (proto/transitions.json; a test compares them). */
+static const char *const states[] = {"pending",   "running", "waiting",  "held",
+                                     "succeeded", "failed",  "cancelled"};
+
+static int
+check_state(const char *state)
+{
+    CLEANUP(buf_free) struct buf known = {0};
+
+    for (size_t i = 0; state != NULL && i < ARRAY_LEN(states); i++) {
+        if (strcmp(state, states[i]) == 0)
+            return CLI_OK;
+        buf_printf(&known, " %s", states[i]);
+    }
+    if (state == NULL)
+        return CLI_OK;
+    cli_say("--state %s: no operation is ever that; one of:%s", state, known.data);
+    return CLI_USAGE;
+}
+
 static int
 run(struct cli *cli, const struct args *args)
 {
     char limit[24];
-    int code = cli_connect(cli);
+    int code = check_state(args_text(args, "state"));
+
+    if (code == CLI_OK)
+        code = cli_connect(cli);
 
     if (code != CLI_OK)
         return code;

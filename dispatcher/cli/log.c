@@ -23,7 +23,7 @@ is_settled(struct cli *cli, const char *id, bool *settled)
 static int
 show(struct cli *cli, const struct output_options *what, bool follow)
 {
-    struct await *await = await_new(cli, 0);
+    struct await *await = await_new(cli, 0, follow);
     struct output *output = output_new(cli, what);
     bool settled = false;
     int code;
@@ -54,9 +54,12 @@ run(struct cli *cli, const struct args *args)
         code = opref_resolve(cli, args->words[0], id);
     if (code != CLI_OK)
         return code;
-    struct output_options what = {
-        .operation = id, .task = args_text(args, "task"), .raw = args_flag(args, "raw")};
-    return show(cli, &what, args_flag(args, "follow"));
+    bool follow = args_flag(args, "follow");
+    struct output_options what = {.operation = id,
+                                  .task = args_text(args, "task"),
+                                  .raw = args_flag(args, "raw"),
+                                  .ordered = !follow};
+    return show(cli, &what, follow);
 }
 
 static const struct opt options[] = {

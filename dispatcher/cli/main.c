@@ -80,7 +80,7 @@ unknown_option(int argc, char **argv)
 }
 
 static int
-without_command(int argc, char **argv, const char *word)
+without_command(int argc, char **argv, const char *word, const char *second)
 {
     const char *option = unknown_option(argc, argv);
 
@@ -94,7 +94,13 @@ without_command(int argc, char **argv, const char *word)
             return CLI_OK;
         }
     }
-    if (word != NULL) {
+    if (word != NULL && commands_is_group(word)) {
+        if (second != NULL)
+            cli_say("there is no command \"%s %s\"; there are", word, second);
+        else
+            cli_say("%s what?", word);
+        commands_print_group(stderr, word);
+    } else if (word != NULL) {
         cli_say("there is no command \"%s\"; see `hler --help`", word);
     } else if (option != NULL) {
         cli_say("there is no option %s; see `hler --help`", option);
@@ -121,7 +127,7 @@ main(int argc, char **argv)
     size_t n = leading_words(argc - 1, argv + 1, words);
     const struct command *command = commands_find(words, n, &used);
     if (command == NULL)
-        return without_command(argc - 1, argv + 1, words[0]);
+        return without_command(argc - 1, argv + 1, words[0], n > 1 ? words[1] : NULL);
     int code = run(&cli, command, argc - 1, argv + 1);
     cli_close(&cli);
     if (fflush(stdout) == EOF && code == CLI_OK) {

@@ -149,11 +149,13 @@ show_said(struct output *o, struct said *said)
         snprintf(seq, sizeof seq, "%lld", (long long)said->seq);
         struct pg_param params[] = {cli_param(o->options.operation), cli_param(said->task),
                                     cli_param(said->attempt), cli_param(seq)};
-        code = cli_exec(o->cli,
-                        "SELECT seq, stream, text, raw, to_json(worker_at) #>> '{}' AS worker_at"
-                        " FROM hler.output WHERE operation = $1::uuid AND task = $2::uuid"
-                        " AND attempt = $3::int AND seq > $4::bigint ORDER BY seq LIMIT " PAGE_TEXT,
-                        params, ARRAY_LEN(params), &rows);
+        code = cli_exec(
+            o->cli,
+            "SELECT seq, stream, text, raw, replace(to_json(worker_at) #>> '{}', '+00:00', 'Z')"
+            " AS worker_at"
+            " FROM hler.output WHERE operation = $1::uuid AND task = $2::uuid"
+            " AND attempt = $3::int AND seq > $4::bigint ORDER BY seq LIMIT " PAGE_TEXT,
+            params, ARRAY_LEN(params), &rows);
         if (code != CLI_OK)
             break;
         got = pg_rows(rows);
@@ -174,7 +176,8 @@ remember(struct output *o, const struct pg_result *rows, size_t row)
             return &o->said[i];
     o->said = mem_resize(o->said, (o->n + 1) * sizeof *o->said);
     struct said *s = &o->said[o->n++];
-    *s = (struct said){.key = mem_dup(pg_get(rows, row, "key"))};
+    *s = (struct said){.key = mem_dup(pg_get(rows, row, "key")),
+                       .lines.ordered = o->options.ordered};
     snprintf(s->task, sizeof s->task, "%s", task);
     snprintf(s->attempt, sizeof s->attempt, "%s", attempt);
     return s;

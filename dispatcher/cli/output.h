@@ -17,6 +17,7 @@ struct output_options {
     const char *operation;
     const char *task; /* only the task of this name or key; NULL = all */
     bool raw;
+    bool ordered; /* lines in the order in which they began, however late they end */
 };
 
 struct output *output_new(struct cli *cli, const struct output_options *options);

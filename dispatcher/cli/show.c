@@ -12,12 +12,15 @@
 
 static const char all_json[] =
     "SELECT json_build_object("
-    "'operation', to_json(o),"
-    "'tasks', (SELECT coalesce(json_agg(t ORDER BY t.no), '[]') FROM hler.tasks t"
-    " WHERE t.operation = o.id),"
-    "'attempts', (SELECT coalesce(json_agg(a ORDER BY a.offered_at, a.attempt), '[]')"
-    " FROM hler.attempts a WHERE a.operation = o.id))::text AS j"
-    " FROM hler.operations o WHERE o.id = $1::uuid";
+    "'operation', " TABLE_JSON_ROW(
+        "o") ","
+             "'tasks', (SELECT coalesce(json_agg(" TABLE_JSON_ROW(
+                 "t") " ORDER BY t.no), '[]') FROM hler.tasks t"
+                      " WHERE t.operation = o.id),"
+                      "'attempts', (SELECT coalesce(json_agg(" TABLE_JSON_ROW(
+                          "a") " ORDER BY a.offered_at, a.attempt), '[]')"
+                               " FROM hler.attempts a WHERE a.operation = o.id))::text AS j"
+                               " FROM hler.operations o WHERE o.id = $1::uuid";
 
 static const char head_sql[] =
     "SELECT id, type || ' version ' || version AS type, state, cause, message, requester, actor,"

@@ -6,6 +6,7 @@
 #include "common/mem.h"
 #include "dispatcher/cli/await.h"
 #include "dispatcher/cli/commands.h"
+#include "dispatcher/cli/faults.h"
 #include "dispatcher/cli/inputs.h"
 #include "dispatcher/cli/value.h"
 
@@ -56,7 +57,7 @@ build_inputs(struct cli *cli, const struct args *args, struct json_object **inpu
     *inputs = file != NULL ? inputs_read(file, &errors) : json_object_new_object();
     if (*inputs == NULL ||
         inputs_add(*inputs, args->words + 1, args->n_words - 1, definition, &errors) > 0) {
-        fputs(errors.data, stderr);
+        faults_print_lines(errors.data, cli->json);
         return CLI_USAGE;
     }
     return CLI_OK;

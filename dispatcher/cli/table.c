@@ -82,8 +82,9 @@ table_report(struct cli *cli, const struct report *report)
     CLEANUP(buf_free) struct buf sql = {0};
 
     if (cli->json) {
-        buf_printf(&sql, "SELECT coalesce(json_agg(q), '[]')::text AS j FROM (%s) q",
-                   report->json_sql != NULL ? report->json_sql : report->sql);
+        buf_printf(
+            &sql, "SELECT coalesce(json_agg(" TABLE_JSON_ROW("q") "), '[]')::text AS j FROM (%s) q",
+            report->json_sql != NULL ? report->json_sql : report->sql);
         return table_json(cli, sql.data, report->params, report->n_params);
     }
     int code = cli_exec(cli, report->sql, report->params, report->n_params, &rows);

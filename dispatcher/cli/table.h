@@ -9,6 +9,13 @@
 
 /* Rows as aligned columns, or as JSON. */
 
+/* SQL: the row `row` as JSON with its times as all of ours, "…Z" (PostgreSQL writes "+00:00"): the
+ * columns named …_at and start_by.  What lies deeper is a front end's own text. */
+#define TABLE_JSON_ROW(row)                                                                        \
+    "(SELECT json_object_agg(k, CASE WHEN k ~ '_at$|^start_by$'"                                   \
+    " THEN to_json(replace(v #>> '{}', '+00:00', 'Z')) ELSE v END) FROM json_each(to_json(" row    \
+    ")) AS each (k, v))"
+
 struct column {
     const char *title;  /* as printed */
     const char *column; /* of the result */

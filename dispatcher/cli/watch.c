@@ -196,7 +196,7 @@ run(struct cli *cli, const struct args *args)
     if (code != CLI_OK)
         return code;
     struct watch w = {.cli = cli, .id = id};
-    struct await *await = await_new(cli, args_int(args, "timeout", 0));
+    struct await *await = await_new(cli, args_int(args, "timeout", 0), false);
     while ((code = look(&w, cli->terminal && !cli->json, &settled)) == CLI_OK && !settled &&
            waited == CLI_OK)
         waited = await_next(await);

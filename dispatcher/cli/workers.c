@@ -6,7 +6,7 @@ static const struct column worker_columns[] = {
     {"WORKER", "id", false},       {"STATE", "state", false},  {"POOL", "pool", false},
     {"SLOTS", "slots", true},      {"FREE", "free", true},     {"RUNNING", "running", true},
     {"SEEN", "seen", true},        {"UNSENT", "unsent", true}, {"VERSION", "version", false},
-    {"EXECUTORS", "kinds", false}, {"NOTE", "note", false},
+    {"EXECUTORS", "kinds", false}, {"DRAIN", "drain", false},  {"NOTE", "note", false},
 };
 
 static const struct column pool_columns[] = {
@@ -54,7 +54,8 @@ const struct command command_workers = {
     .summary = "List the workers and what each can run",
     .synopsis = "",
     .help = "live: heard of lately.  draining: takes nothing new.  silent: not heard of; what it\n"
-            "runs may go on.  stopped: said good-bye.\n\n"
+            "runs may go on.  stopped: said good-bye.\n"
+            "DRAIN is what became of `hler drain`: asked, draining, quiet.\n\n"
             "  hler workers\n",
     .run = run_workers,
 };

@@ -251,6 +251,7 @@ CREATE TABLE hler.worker (
     pool             text,
     slots            integer NOT NULL DEFAULT 0,
     free             integer NOT NULL DEFAULT 0,
+    held             integer NOT NULL DEFAULT 0, -- attempts that its last heartbeat listed
     draining         boolean NOT NULL DEFAULT false,
     stopped          boolean NOT NULL DEFAULT false,
     version          text,
@@ -275,6 +276,18 @@ CREATE TABLE hler.silence (
 ) WITH (fillfactor = 10);
 INSERT INTO hler.silence (elapsed_ms, lost_after_ms) VALUES (0, 60000);
 GRANT SELECT ON hler.silence TO hler_operator; -- doctor: when the last tick came
+
+-- Workers, and whole pools, that an operator wants to take nothing new.
+CREATE TABLE hler.drain (
+    kind     text NOT NULL CHECK (kind IN ('worker', 'pool')),
+    name     text NOT NULL,
+    login    text NOT NULL,
+    actor    text,
+    reason   text,
+    asked_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (kind, name)
+);
+GRANT SELECT ON hler.drain TO hler_operator;
 
 CREATE TABLE hler.listener (
     name       text PRIMARY KEY,

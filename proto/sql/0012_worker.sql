@@ -15,10 +15,11 @@ BEGIN
          WHERE x.id = username;
         RETURN false;
     END IF;
-    INSERT INTO hler.worker AS x (id, instance, session, number, boot_id, pool, slots, free, draining, version, protocol,
-        executors, spool_bytes, oldest_unsent_ms, control, note, heard_ms, started_at, last_seen_at)
+    INSERT INTO hler.worker AS x (id, instance, session, number, boot_id, pool, slots, free, held, draining, version,
+        protocol, executors, spool_bytes, oldest_unsent_ms, control, note, heard_ms, started_at, last_seen_at)
     SELECT username, (b ->> 'instance')::uuid, (b ->> 'session')::uuid, (b ->> 'number')::bigint, b ->> 'boot_id',
            b ->> 'pool', coalesce((b ->> 'slots')::int, 0), coalesce((b ->> 'free')::int, 0),
+           CASE WHEN jsonb_typeof(b -> 'held') = 'array' THEN jsonb_array_length(b -> 'held') ELSE 0 END,
            coalesce((b ->> 'draining')::boolean, false), b ->> 'version', (b ->> 'protocol')::int,
            (b -> 'executors')::json, (b ->> 'spool_bytes')::bigint, (b ->> 'oldest_unsent_ms')::bigint,
            heard.control, left(coalesce(b ->> 'note', ''), 1000), s.elapsed_ms, moment, moment
@@ -27,7 +28,7 @@ BEGIN
         started_at = CASE WHEN x.session = excluded.session THEN x.started_at ELSE moment END,
         instance = excluded.instance, session = excluded.session, number = excluded.number,
         boot_id = excluded.boot_id, pool = excluded.pool, slots = excluded.slots, free = excluded.free,
-        draining = excluded.draining, stopped = false, version = excluded.version, protocol = excluded.protocol,
+        held = excluded.held, draining = excluded.draining, stopped = false, version = excluded.version, protocol = excluded.protocol,
         executors = excluded.executors, spool_bytes = excluded.spool_bytes,
         oldest_unsent_ms = excluded.oldest_unsent_ms, control = excluded.control, note = excluded.note,
         conflict = '', heard_ms = excluded.heard_ms, last_seen_at = moment;
@@ -120,6 +121,18 @@ BEGIN
      WHERE w.id = username AND s.n > 0;
 END $$;
 
+-- What an operator wants of a worker, if it is not what the worker says of itself: so it is told
+-- also when it was away, and again when the message was lost.
+CREATE FUNCTION hler_core.drain_for(username text, b jsonb) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    wanted boolean := EXISTS (SELECT FROM hler.drain AS d WHERE d.kind = 'worker' AND d.name = username
+                                                             OR d.kind = 'pool' AND d.name = b ->> 'pool');
+BEGIN
+    RETURN CASE WHEN wanted = coalesce((b ->> 'draining')::boolean, false) THEN NULL
+                WHEN wanted THEN 'drain' ELSE 'resume' END;
+END $$;
+
 CREATE FUNCTION hler_core.heartbeat_one(username text, reply_to text, b jsonb)
 RETURNS TABLE (worker text, control text, session uuid, number bigint, kind text, task uuid, attempt int,
                token text, cause text, grace_ms bigint)
@@ -137,6 +150,9 @@ BEGIN
     END IF;
     PERFORM hler_core.take_back(username, inst, held);
     PERFORM hler_core.note_strays(username, held);
+    -- Before the beat, after which the worker may take work.
+    RETURN QUERY SELECT username, reply_to, sess, num, d.kind, NULL::uuid, NULL::int, NULL::text, NULL::text, NULL::bigint
+                   FROM hler_core.drain_for(username, b) AS d (kind) WHERE d.kind IS NOT NULL;
     RETURN QUERY SELECT username, reply_to, sess, num, 'beat', NULL::uuid, NULL::int, NULL::text, NULL::text, NULL::bigint
         UNION ALL
         SELECT username, reply_to, sess, num, 'stop', s.task, s.attempt, s.token, s.cause, s.grace_ms

@@ -111,9 +111,18 @@ SELECT w.id,
        w.pool, w.slots, w.free,
        (SELECT count(*) FROM hler.attempt AS a WHERE a.worker = w.id AND a.state IN ('granted', 'started')) AS running,
        w.version, w.executors, w.instance, w.spool_bytes, w.oldest_unsent_ms,
-       concat_ws('; ', nullif(w.conflict, ''), nullif(w.note, '')) AS note,
+       CASE WHEN d.name IS NULL THEN NULL
+            WHEN EXISTS (SELECT FROM hler.attempt AS a WHERE a.worker = w.id AND a.state IN ('granted', 'started', 'lost'))
+                 OR hler_core.is_live(w) AND NOT (w.draining AND w.held = 0)
+            THEN CASE WHEN w.draining THEN 'draining' ELSE 'asked' END
+            ELSE 'quiet' END AS drain,
+       concat_ws('; ', nullif(w.conflict, ''), nullif(w.note, ''),
+                 'drain of the ' || d.kind || ' asked by ' || concat_ws(', ', coalesce(d.actor, d.login), d.reason)) AS note,
        w.started_at, w.last_seen_at, s.elapsed_ms - w.heard_ms AS silent_ms
-  FROM hler.worker AS w, hler.silence AS s;
+  FROM hler.silence AS s, hler.worker AS w
+  LEFT JOIN LATERAL (SELECT x.* FROM hler.drain AS x
+                      WHERE x.kind = 'worker' AND x.name = w.id OR x.kind = 'pool' AND x.name = w.pool
+                      ORDER BY x.kind DESC LIMIT 1) AS d ON true;
 
 CREATE VIEW hler.pools AS
 SELECT p.name,
@@ -122,7 +131,8 @@ SELECT p.name,
        (SELECT count(*) FROM hler.attempt AS a WHERE a.state IN ('granted', 'started') AND a.pool = p.name) AS running,
        (SELECT count(*) FROM hler.task AS t WHERE t.state = 'held' AND t.pool = p.name) AS held,
        w.workers, w.slots, w.free,
-       concat_ws('; ', CASE WHEN w.workers = 0 THEN 'no live worker' END,
+       concat_ws('; ', (SELECT 'drained by ' || coalesce(d.actor, d.login) FROM hler.drain AS d WHERE d.kind = 'pool' AND d.name = p.name),
+           CASE WHEN w.workers = 0 THEN 'no live worker' END,
            (SELECT 'no live worker has executor ' || string_agg(DISTINCT d.executor, ', ') FROM hler.task_type AS d
              WHERE d.pool = p.name AND w.workers > 0 AND NOT EXISTS (
                    SELECT FROM hler.worker AS x WHERE x.pool = p.name AND hler_core.is_live(x)

@@ -157,6 +157,8 @@ def prepare(stack, example):
     elif "hler retry" in example:
         flag = stack.path("flag")
         stack.hler("submit", "test.shell", f"script=test -e {flag} || {{ : >{flag}; exit 1; }}", "--wait", code=1)
+    elif "hler drain" in example: # what other examples left running would not end
+        stack.sql("SELECT hler.cancel(id) FROM hler.operations WHERE type = 'test.shell' AND finished_at IS NULL")
     elif "hler dead redrive" in example: # an offer of a task that has ended: there is nothing left to do
         stack.hler("submit", "docs.build", "--wait")
         stack.sql("SELECT hler_core.dead_letter('hler.tasks', 'bad_version', json_build_object('message_id', concat_ws("

@@ -9,7 +9,7 @@ OWN_VIEWS = {"hler." + v for v in ["operations", "tasks", "attempts", "events", 
 OPEN_VIEWS = {"hler.workers", "hler.pools", "hler.catalog"}
 READS = {
     "front": {"hler.operation"} | OWN_VIEWS | OPEN_VIEWS,
-    "oper": {"hler.operation", "hler.schema_migration", "hler.setting", "hler.dead_message", "hler.dead_act", "hler.silence",
+    "oper": {"hler.operation", "hler.schema_migration", "hler.setting", "hler.dead_message", "hler.dead_act", "hler.drain", "hler.silence",
              "hler_core.listeners"} | OWN_VIEWS | OPEN_VIEWS,
     "disp": OPEN_VIEWS,
     "nobody_": set(),
@@ -19,9 +19,9 @@ WRITABLE = {"id", "type", "version", "inputs", "target", "priority", "run_at", "
 FRONT_CALLS = {"submit", "cancel", "retry", "retry_lost", "uuid7", "is_operator", "is_live"}
 DISPATCHER_CALLS = {"offer_due", "pools_to_check", "reoffer_due", "grant_claims", "record_state", "record_output",
                     "heartbeat", "worker_gone", "stops_due", "tick", "clock_step", "verdicts_take", "verdicts_done",
-                    "dead_letter", "redrive_due", "redriven", "redrive_failed", "offer_rejected", "is_live", "uuid7"}
+                    "dead_letter", "redrive_due", "redriven", "redrive_failed", "offer_rejected", "retain", "is_live", "uuid7"}
 CALLS = {"front": FRONT_CALLS, "oper": FRONT_CALLS | {"catalog_apply", "listener_register", "listener_forget", "dead_redrive", "dead_drop",
-                                  "dead_fact"},
+                                  "dead_fact", "drain", "undrain", "setting_set"},
          "disp": DISPATCHER_CALLS, "nobody_": set()}
 LOGIN_CALLS = {"schema_version"}
 

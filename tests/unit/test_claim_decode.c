@@ -118,6 +118,7 @@ test_control_there_and_back(void **state)
          .grace_ms = 10000},
         {.kind = CONTROL_REPORT, .name = {TASK, 1, TOKEN}},
         {.kind = CONTROL_DRAIN},
+        {.kind = CONTROL_RESUME},
     };
 
     (void)state;

@@ -113,24 +113,68 @@ test_faults(void **state)
     assert_fault("title=\xff", "title: is not UTF-8");
 }
 
+/* What a function writes to a stream of ours. */
+static char *
+written(FILE *stream, void (*fn)(void))
+{
+    FILE *file = tmpfile();
+    int keep = dup(fileno(stream));
+    static char text[1024];
+
+    fflush(stream);
+    dup2(fileno(file), fileno(stream));
+    fn();
+    fflush(stream);
+    dup2(keep, fileno(stream));
+    close(keep);
+    rewind(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    return text;
+}
+
+#define TWO_FAULTS                                                                                 \
+    "[{\"field\":\"title\",\"rule\":\"required\",\"message\":\"is missing\"},"                     \
+    "{\"field\":\"pages\",\"rule\":\"min\",\"message\":\"below 1\"}]"
+
+static void
+print_text(void)
+{
+    assert_int_equal(faults_print(TWO_FAULTS, false), 0);
+}
+
+static void
+print_json(void)
+{
+    assert_int_equal(faults_print(TWO_FAULTS, true), 0);
+}
+
+static void
+print_none(void)
+{
+    assert_int_equal(faults_print("Key (id) is there", false), -1);
+    assert_int_equal(faults_print("[]", true), -1);
+    assert_int_equal(faults_print("[1]", false), -1);
+}
+
+static void
+print_lines(void)
+{
+    faults_print_lines("title: too: long\nodd\n", true);
+}
+
 static void
 test_faults_print(void **state)
 {
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-
     (void)state;
-    assert_int_equal(
-        faults_print(out, "[{\"field\":\"title\",\"rule\":\"required\",\"message\":\"is missing\"},"
-                          "{\"field\":\"pages\",\"rule\":\"min\",\"message\":\"below 1\"}]"),
-        0);
-    assert_int_equal(faults_print(out, "Key (id) is there"), -1);
-    assert_int_equal(faults_print(out, "[]"), -1);
-    assert_int_equal(faults_print(out, "[1]"), -1);
-    fclose(out);
-    assert_string_equal(text, "title: is missing\npages: below 1\n");
-    free(text);
+    assert_string_equal(written(stderr, print_text),
+                        "hler: title: is missing\nhler: pages: below 1\n");
+    assert_string_equal(written(stdout, print_json), "{\"faults\":" TWO_FAULTS "}\n");
+    assert_string_equal(written(stderr, print_none), "");
+    assert_string_equal(
+        written(stdout, print_lines),
+        "{\"faults\":[{\"field\":\"title\",\"rule\":\"form\",\"message\":\"too: long\"},"
+        "{\"field\":\"odd\",\"rule\":\"form\",\"message\":\"refused\"}]}\n");
 }
 
 static const char cfg_text[] =

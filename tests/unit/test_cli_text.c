@@ -102,6 +102,45 @@ test_lines(void **state)
     buf_free(&got);
 }
 
+/* In order: what began first comes first, also when it never ends. */
+static void
+test_lines_in_order(void **state)
+{
+    struct lines lines = {.ordered = true};
+    struct buf got = {0};
+
+    (void)state;
+    add(&lines, &got, "stdout", "prompt");
+    add(&lines, &got, "stderr", "err\nmore\nlast");
+    assert_null(got.data);
+    add(&lines, &got, "stdout", " done\nopen");
+    assert_string_equal(got.data, "1o:prompt done|2e:err|3e:more|");
+    lines_end(&lines, collect, &got);
+    assert_string_equal(got.data, "1o:prompt done|2e:err|3e:more|4e:last|5o:open|");
+    lines_free(&lines);
+    buf_free(&got);
+}
+
+static void
+test_order_has_a_limit(void **state)
+{
+    static char piece[64 * 1024];
+    struct lines lines = {.ordered = true};
+    struct buf got = {0};
+
+    (void)state;
+    memset(piece, 'x', sizeof piece - 1);
+    piece[sizeof piece - 2] = '\n';
+    add(&lines, &got, "stdout", "open");
+    for (size_t i = 0; i < 40; i++) {
+        add(&lines, &got, "stderr", piece);
+        assert_true(lines.held_bytes <= LINES_LONGEST);
+    }
+    lines_end(&lines, collect, &got);
+    lines_free(&lines);
+    buf_free(&got);
+}
+
 static void
 count(void *ctx, const struct lines_line *line)
 {
@@ -133,8 +172,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_visible),  cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_duration), cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_visible),        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_duration),       cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_lines_in_order), cmocka_unit_test(test_order_has_a_limit),
         cmocka_unit_test(test_longest),
     };
 

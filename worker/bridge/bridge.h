@@ -233,7 +233,8 @@ void adopt_started(struct bridge *b, struct attempt *attempt);
 /* --- drain.c --- */
 void drain_init(struct bridge *b);
 void drain_free(struct bridge *b);
-void drain_start(struct bridge *b); /* take nothing new */
-void drain_stop(struct bridge *b);  /* and end */
+void drain_start(struct bridge *b);  /* take nothing new */
+void drain_resume(struct bridge *b); /* take work again, unless it is ending */
+void drain_stop(struct bridge *b);   /* take nothing new, and end */
 
 #endif

@@ -1,4 +1,5 @@
-/* Ending.  Draining: nothing new is taken.  Stopping: what is unconfirmed gets a moment,
+/* Ending.  Draining: nothing new is taken; asked for by SIGTERM, or by the dispatcher, who says with
+ * the heartbeats' answers when that is over.  Stopping: what is unconfirmed gets a moment,
  * then the program ends; runners go on, and the next worker adopts them. */
 #include "common/clock.h"
 #include "common/log.h"
@@ -28,6 +29,18 @@ drain_start(struct bridge *b)
     b->drain.draining = true;
     consumer_pause(b);
     say(b, EVENT_WORKER_DRAINING);
+    heartbeat_soon(b);
+}
+
+void
+drain_resume(struct bridge *b)
+{
+    if (!b->drain.draining || b->drain.stopping)
+        return;
+    log_info("no longer draining");
+    b->drain.draining = false;
+    heartbeat_soon(b);
+    consumer_adjust(b);
 }
 
 static void

@@ -138,6 +138,8 @@ is_due(struct bridge *b)
 static void
 try_send(struct bridge *b)
 {
+    if (b->drain.said_stopped)
+        return; /* a later heartbeat would take that back */
     if (mq_is_up(b->consumer.mq) && mq_is_up(b->links[STREAM_STATE].mq) && is_due(b))
         send_beat(b);
 }

@@ -155,6 +155,9 @@ obey(struct bridge *b, const struct control *c)
     case CONTROL_DRAIN:
         drain_start(b);
         break;
+    case CONTROL_RESUME:
+        drain_resume(b);
+        break;
     case CONTROL_UNKNOWN:
         log_warn("control kind=%s: not known, ignored", c->kind_text);
         break;
