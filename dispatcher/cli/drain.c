@@ -29,7 +29,6 @@ static int
 look(struct cli *cli, const struct target *t, struct buf *last, bool *quiet)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *rows = NULL;
-    CLEANUP(buf_free) struct buf line = {0};
     struct pg_param params[] = {cli_param(t->kind), cli_param(t->name)};
     int code = cli_exec(cli,
                         "SELECT string_agg(id || ' ' || coalesce(drain, '-') || ', ' || running ||"
