@@ -8,7 +8,7 @@ from stack import wait_for
 from world import signal_quietly
 
 FULL = "ballast"
-LONG_STEPS = 30 # half a second each: longer than two leases
+LONG_STEPS = 24 # half a second each: longer than two leases
 START_S = 1.0
 GATHER_S = 0.4
 WAIT_S = 3 # for something to hit
@@ -57,7 +57,7 @@ def living(world, worker):
 def away(world, fault):
     """Longer than it takes until a repeatable task is offered to another."""
     target = living(world, fault.target)
-    world.load.burst(f"away {fault.no}", count=9, steps=LONG_STEPS)
+    world.load.burst(f"away {fault.no}", count=6, steps=LONG_STEPS)
     time.sleep(START_S)
     world.away.add(target)
     pid = world.pid(target)
