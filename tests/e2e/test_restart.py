@@ -2,6 +2,7 @@
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import time
 import uuid
@@ -68,6 +69,26 @@ def test_what_was_prepared_but_not_granted_is_forgotten(make_stack):
     assert stack.wait(stack.shell("true"))["state"] == "succeeded"
     assert not [d for d in os.listdir(spool) if d.startswith("new.")]
     assert stack.one("SELECT count(*) FROM hler.events WHERE type = 'declined'") == 0
+
+
+def test_a_journal_that_was_all_confirmed_is_not_lost(make_stack):
+    """Killed between the last confirm and the move to done/: the end lies before all that is unsent."""
+    stack = make_stack("--workers", "1")
+    operation = stack.shell("echo one")
+    assert stack.wait(operation)["state"] == "succeeded"
+    spool = stack.path("spool/worker-1")
+    wait_for(lambda: os.listdir(f"{spool}/done"), what="the move to done/")
+    stack.kill("worker-1")
+    name = os.listdir(f"{spool}/done")[0]
+    os.rename(f"{spool}/done/{name}", f"{spool}/{name}")
+    size = os.stat(f"{spool}/{name}/journal").st_size
+    with open(f"{spool}/{name}/sent", "wb") as f:
+        f.write(struct.pack("=QQ", size, size))
+    stack.restart("worker-1")
+    wait_for(lambda: os.path.exists(f"{spool}/done/{name}"), what="the move to done/")
+    assert stack.wait(stack.shell("true"))["state"] == "succeeded"
+    assert stack.one("SELECT count(*) FROM hler.events WHERE type = 'lost'") == 0
+    stack.assert_complete(operation)
 
 
 def test_broker_and_database_restart_in_mid_run(make_stack):

@@ -216,22 +216,29 @@ sender_resend(struct bridge *b, struct attempt *a)
     sender_wake(b, a);
 }
 
+static bool
+has_end_behind(const struct attempt *a, uint64_t offset)
+{
+    struct journal_reader *reader = journal_reader_new(a->journal_fd, offset);
+    struct journal_record record;
+    bool found = false;
+
+    while (!found && journal_next(reader, &record) == JOURNAL_RECORD)
+        found = record.head.kind == JOURNAL_END;
+    journal_reader_free(reader);
+    return found;
+}
+
+/* What was confirmed by an earlier worker is not read again, and the end may be in it: before
+ * the answer is no, the whole journal was looked through. */
 bool
 sender_has_end(const struct attempt *a)
 {
     const struct stream *state = &a->streams[STREAM_STATE], *bulk = &a->streams[STREAM_BULK];
     uint64_t from = state->read_offset > bulk->read_offset ? state->read_offset : bulk->read_offset;
-    struct journal_record record;
-    struct journal_reader *reader;
-    bool found = state->end_seen || bulk->end_seen;
 
-    if (found)
-        return true;
-    reader = journal_reader_new(a->journal_fd, from);
-    while (!found && journal_next(reader, &record) == JOURNAL_RECORD)
-        found = record.head.kind == JOURNAL_END;
-    journal_reader_free(reader);
-    return found;
+    return state->end_seen || bulk->end_seen || has_end_behind(a, from) ||
+           (from > 0 && has_end_behind(a, 0));
 }
 
 void

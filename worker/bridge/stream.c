@@ -77,9 +77,3 @@ stream_is_idle(const struct stream *s)
 {
     return s->flight_first == -1 && !s->failed;
 }
-
-bool
-stream_is_done(const struct stream *s)
-{
-    return s->end_seen && stream_is_idle(s) && s->confirmed == s->read_offset;
-}

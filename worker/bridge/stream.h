@@ -45,8 +45,6 @@ void stream_close(struct stream *stream);
 
 enum stream_step stream_next(struct stream *stream, struct journal_record *record);
 
-/* All up to the end record is confirmed. */
-bool stream_is_done(const struct stream *stream);
 /* Nothing is open and nothing was read that is unconfirmed. */
 bool stream_is_idle(const struct stream *stream);
 
