@@ -16,6 +16,7 @@ OPERATIONS = 1000
 LINES = 200_000
 CELERY_LINES = 2000
 LATENCY_SAMPLES = 60
+IDLE_GAP_S = 0.1  # an idle system: the events of the operation before are recorded
 IDLE_S = 5
 LINE_BYTES = len("line 000000: 0123456789 the quick brown fox jumps over the lazy dog 0123456789 abcdefghij\n")
 
@@ -91,7 +92,7 @@ def bench_latency(stack, rounds):
         took = []
         for j in range(LATENCY_SAMPLES + 3):
             took.append(one_latency(stack, k, path, j))
-            time.sleep(0.02)
+            time.sleep(IDLE_GAP_S)
         rows["hler p50"].append(percentile(took[3:], .5))
         rows["hler p99"].append(percentile(took[3:], .99))
         stack.reset_peers(0)
