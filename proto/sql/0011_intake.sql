@@ -93,7 +93,9 @@ BEGIN
     PERFORM hler_core.add_facts(facts);
     SELECT array_agg(s.task), array_agg(s.attempt) INTO live, numbers
       FROM (SELECT DISTINCT f.task, f.attempt FROM unnest(facts) AS f
-             WHERE f.verdict = 'recorded' AND f.kind <> 'held' OR f.verdict = 'not_recordable' AND f.seq > 0) AS s;
+             WHERE f.verdict = 'recorded' AND f.kind <> 'held' OR f.verdict = 'not_recordable' AND f.seq > 0
+                   -- declined before it was granted (a restored database) and again: only now it counts
+                OR f.verdict = 'duplicate' AND f.kind = 'declined') AS s;
     IF live IS NOT NULL THEN
         PERFORM hler_core.settle(live, numbers);
         IF EXISTS (SELECT FROM hler.gap) THEN

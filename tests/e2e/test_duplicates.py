@@ -1,4 +1,5 @@
 """Copies of offers and events change nothing."""
+import json
 import os
 import uuid
 
@@ -52,6 +53,30 @@ def test_an_offer_of_another_token_is_refused(make_stack):
     assert not os.path.exists(witness)
     dispatcher.basic_publish("hler.tasks", "default", body, properties)
     assert stack.wait(operation)["state"] == "succeeded"
+    assert read(witness) == "ran\n"
+
+
+def test_what_a_worker_declined_never_runs_there_not_even_after_its_restart(make_stack):
+    """The tables may hear of it only after the copy was granted: the task would run a second time."""
+    stack = make_stack("--workers", "1")
+    stack.kill("worker-1")
+    witness = stack.path("witness")
+    operation = stack.shell(f"echo ran >>{witness}")
+    _, properties, body = catch_offer(stack)
+    stack.restart("worker-1")
+    offer = json.loads(body)
+    row = wait_for(lambda: stack.sql("SELECT id, session FROM hler.worker", role="migrate"))[0]
+    dispatcher = stack.amqp("dispatcher")
+    dispatcher.confirm_delivery()
+    report = {"v": 1, "kind": "report", "task": offer["task"], "attempt": 1, "token": offer["token"]}
+    dispatcher.basic_publish("", f"hler.control.{row['id']}.{row['session']}", json.dumps(report), pika.BasicProperties(
+        content_type="application/json", type="hler.control.v1", user_id="dispatcher"), mandatory=True)
+    wait_for(lambda: stack.one("SELECT declined FROM hler.attempt WHERE task = %s", offer["task"], role="migrate"))
+    stack.kill("worker-1")
+    stack.restart("worker-1")
+    dispatcher.basic_publish("hler.tasks", "default", body, properties, mandatory=True)
+    assert stack.wait(operation)["state"] == "succeeded"
+    assert [a["state"] for a in stack.attempts(operation)] == ["void", "succeeded"]
     assert read(witness) == "ran\n"
 
 

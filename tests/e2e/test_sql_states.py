@@ -185,6 +185,17 @@ def test_declined_goes_back(db):
     assert (again["attempt"], again["try"]) == (2, 1) and again["token"] != offer["token"]
 
 
+def test_declined_before_the_grant_counts_after_it(db):
+    db.type()
+    op = db.submit()
+    (offer,) = db.offer()
+    assert db.events([(offer, "declined", None, {"message": "never had it"})]) == ["recorded"]
+    assert db.states(op) == ("pending", ["queued"])
+    assert db.claim([offer]) == ["granted"]
+    assert db.events([(offer, "declined", None, {"message": "as I said"})]) == ["duplicate"]
+    assert db.states(op) == ("pending", ["ready"])
+
+
 def test_unknown_foreign_and_broken_events_are_set_aside_once(db):
     db.type()
     op = db.submit()

@@ -41,6 +41,8 @@ describe(const struct spool *spool, const char *name)
     if (fstatat(spool->done_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0) {
         e->bytes = st.st_size;
         e->since_us = (int64_t)st.st_mtim.tv_sec * US_PER_S;
+    } else if (fstatat(spool->done_fd, e->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        e->since_us = (int64_t)st.st_mtim.tv_sec * US_PER_S; /* a mark */
     }
     return e;
 }
@@ -125,6 +127,37 @@ done_move(struct done *done, const struct spool *spool, const char *name)
     e->since_us = clock_wall_us();
     append(done, e);
     return 0;
+}
+
+bool
+done_has(const struct spool *spool, const char *name)
+{
+    char path[IDENT_NAME_SIZE + sizeof "/offer"];
+
+    snprintf(path, sizeof path, "%s/offer", name);
+    return faccessat(spool->done_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+bool
+done_is_marked(const struct spool *spool, const char *name)
+{
+    return faccessat(spool->done_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+           !done_has(spool, name);
+}
+
+void
+done_mark(struct done *done, const struct spool *spool, const char *name)
+{
+    struct done_entry *e;
+
+    if (mkdirat(spool->done_fd, name, 0700) == -1) {
+        if (errno != EEXIST)
+            log_warn("attempt=%s: cannot be marked in " SPOOL_DONE ": %m", name);
+        return;
+    }
+    e = describe(spool, name);
+    e->since_us = clock_wall_us();
+    append(done, e);
 }
 
 static bool

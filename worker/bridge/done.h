@@ -1,6 +1,7 @@
 #ifndef BRIDGE_DONE_H
 #define BRIDGE_DONE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,14 @@ int done_scan(struct done *done, const struct spool *spool) MUST_CHECK;
 
 /* Move the attempt's directory there, without what only its run needed.  -1 after logging. */
 int done_move(struct done *done, const struct spool *spool, const char *name) MUST_CHECK;
+
+/* An empty directory there says that the attempt was declined or refused and never runs here: it
+ * must outlive this process, since the tables may hear of it only after a copy of its offer has come. */
+void done_mark(struct done *done, const struct spool *spool, const char *name);
+bool done_is_marked(const struct spool *spool, const char *name);
+
+/* Is the journal of the attempt there? */
+bool done_has(const struct spool *spool, const char *name);
 
 /* What may lie there. */
 struct done_limits {

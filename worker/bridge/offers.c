@@ -16,7 +16,7 @@ is_done(const struct bridge *b, const struct attempt_name *name)
 {
     char text[IDENT_NAME_SIZE];
 
-    return faccessat(b->spool.done_fd, ident_name_text(name, text), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    return done_has(&b->spool, ident_name_text(name, text));
 }
 
 /* One that we know already, or have run: the delivery is not needed, unless it is the

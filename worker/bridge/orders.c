@@ -37,6 +37,10 @@ orders_free(struct bridge *b)
 void
 orders_recall_stop(const struct bridge *b, struct attempt *a)
 {
+    if (done_is_marked(&b->spool, a->text)) {
+        a->stop_wanted = true;
+        a->stop_cause = CONTROL_SUPERSEDED;
+    }
     for (size_t i = 0; i < STOPS_REMEMBERED; i++) {
         const struct stop_memory *m = &b->orders.stops[i];
 
@@ -88,7 +92,10 @@ remember(struct bridge *b, const struct attempt_name *name, enum control_cause c
 void
 orders_never_start(struct bridge *b, const struct attempt_name *name)
 {
+    char text[IDENT_NAME_SIZE];
+
     remember(b, name, CONTROL_SUPERSEDED, 0);
+    done_mark(&b->done, &b->spool, ident_name_text(name, text));
 }
 
 static void
