@@ -54,6 +54,17 @@ def test_control_shows_every_kind():
     assert set(re.findall(r'"kind": +"(\w+)"', docs.blocks(PROTOCOL, "json")[3])) == kinds
 
 
+def test_promises_name_tests_that_exist():
+    promises = docs.rows(docs.section(PROTOCOL, "13. RELIABILITY"))
+    assert len(promises) > 15
+    for promise, held_by in promises:
+        tests = docs.words(held_by)
+        assert tests, promise
+        for path, _, function in (t.partition("::") for t in tests):
+            assert os.path.exists(f"{TOP}/{path}"), f"{promise}: {path}"
+            assert not function or re.search(rf"^def {function}\(", read(f"{TOP}/{path}"), re.M), f"{promise}: {function}"
+
+
 def event(group, kind, data, numbered):
     members = {"specversion": "1.0", "source": "/hler/worker/web-1", "type": f"aegir.hler.{group}.{kind}.v1", "time": VALUES["time"],
                "datacontenttype": "application/json", "data": "@", "id": f"{VALUES['uuid']}.{kind}.1"}
