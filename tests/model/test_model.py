@@ -61,6 +61,6 @@ def test_without_this_guard_something_is_violated(checks, name):
 def test_the_arrows_are_those_of_the_table(tmp_path, kind, old, new):
     table = transitions()
     table[kind][old].remove(new)
-    check = Check(tmp_path, {**ALWAYS, "FAULTS": 2, "TERMINATION": True}, table)
+    check = Check(tmp_path, ALWAYS, table)
     assert check.errors == 1
     assert f"=={list(table[kind]).index(old) + 1})" in check.counterexample()[0].replace(" ", "")
