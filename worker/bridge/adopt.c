@@ -143,8 +143,7 @@ adopt_done(struct bridge *b, const struct attempt_name *name)
     struct offer offer;
 
     ident_name_text(name, text);
-    if (!done_has(&b->spool, text) ||
-        attempt_dir_offer(b->spool.done_fd, text, &offer) == -1)
+    if (!done_has(&b->spool, text) || attempt_dir_offer(b->spool.done_fd, text, &offer) == -1)
         return NULL;
     a = attempt_new(&b->attempts, &offer, AT_STARTING);
     attempt_drop_offer(a);
