@@ -2,10 +2,11 @@
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 
 PROTO = pathlib.Path(__file__).resolve().parents[2] / "proto"
-MODEL = PROTO / "model" / "handover.pml"
+MODEL = PROTO / "model"
 SECONDS = 300
 
 
@@ -32,7 +33,8 @@ class Check:
         self.directory = directory
         defines = [f"-D{name}" if value is True else f"-D{name}={value}" for name, value in switches.items()]
         (directory / "arrows.pml").write_text(arrows_pml(table or transitions()))
-        (directory / "handover.pml").write_bytes(MODEL.read_bytes())
+        for part in MODEL.glob("*.pml"):
+            shutil.copy(part, directory)
         self.run("spin", *defines, "-a", "handover.pml")
         # no cycles are looked for: a stack of its own size, no table of acceptance
         self.run("gcc", "-O0", "-w", "-DSAFETY", "-DNOFAIR", "-DMEMLIM=3000", "-DVECTORSZ=512", "-o", "pan", "pan.c")

@@ -51,7 +51,7 @@ struct attempt {
 
     bool asked; /* AT_STARTING: the spawner has the request */
 
-    int64_t claim; /* number of the current claim */
+    int64_t claim;      /* number of the current claim */
     int64_t claimed_ns; /* CLOCK_BOOTTIME */
 
     bool stop_wanted; /* remembered until a runner can be told */
