@@ -76,6 +76,7 @@ def test_what_a_worker_declined_never_runs_there_not_even_after_its_restart(make
     wait_for(lambda: stack.one("SELECT declined FROM hler.attempt WHERE task = %s", offer["task"], role="migrate"))
     stack.kill("worker-1")
     stack.restart("worker-1")
+    assert stack.run("test.shell", {"script": "sleep 2"})["state"] == "succeeded" # its chores have been done since
     dispatcher.basic_publish("hler.tasks", "default", body, properties, mandatory=True)
     assert stack.wait(operation)["state"] == "succeeded"
     assert [a["state"] for a in stack.attempts(operation)] == ["void", "succeeded"]
