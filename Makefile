@@ -23,7 +23,8 @@ SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-fr
 CPPFLAGS_ALL = -D_GNU_SOURCE -DHLER_VERSION='"$(VERSION)"' -DHLER_PREFIX='"$(PREFIX)"' \
                -I. $(shell pkg-config --cflags $(PKGS)) $(CPPFLAGS)
 CFLAGS_ALL   = -std=c17 $(OPT) $(WARN) $(SANFLAGS) -fPIE -fstack-protector-strong $(CFLAGS)
-LDFLAGS_ALL  = $(SANFLAGS) -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
+PIE          = -pie
+LDFLAGS_ALL  = $(SANFLAGS) $(PIE) -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 
 lib = $(shell pkg-config --libs $(1))
 
@@ -81,7 +82,7 @@ $(BUILD)/bin/hler-dispatcher: $(BUILD)/dispatcher/main.o $(LIB_DISPATCHER) $(LIB
 $(BUILD)/bin/hler-worker: $(BUILD)/worker/bridge/main.o $(LIB_BRIDGE) $(LIB_RUNNER) $(LIB_PROTO) $(LIB_COMMON)
 	$(link) $(call lib,json-c libconfig librabbitmq) -lpthread
 # Static: a process with few mappings is forked and ended in less time, once per attempt.
-$(BUILD)/bin/hler-runner: LDFLAGS_ALL += $(if $(SAN),,-static-pie)
+$(BUILD)/bin/hler-runner: PIE = $(if $(SAN),-pie,-static-pie)
 $(BUILD)/bin/hler-runner: $(BUILD)/worker/runner/main.o $(LIB_RUNNER) $(LIB_COMMON)
 	$(link)
 $(BUILD)/bin/hler-emit: $(call obj,$(wildcard worker/emit/*.c)) $(LIB_RUNNER) $(LIB_COMMON)

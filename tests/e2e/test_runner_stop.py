@@ -2,6 +2,7 @@
 import os
 import pathlib
 import signal
+import time
 import uuid
 
 from runner_harness import descendants_marked, spawner, spool, wait_for  # noqa: F401 (fixtures)
@@ -115,10 +116,14 @@ def test_idle(spawner):
     assert attempt.output() == b"1\n2\n3\n4\n" and end.duration_us >= 1_000_000
 
 
+def boot_ms():
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
 def test_lease(spawner):
     attempt = spawner.sh("sleep 1000", lease=600)
     attempt.pid()
-    attempt.control("lease 1200")
+    attempt.control(f"lease {boot_ms() + 1200}")
     end = attempt.end()
     assert end.cause == "lease" and end.duration_us >= 1_100_000
 
@@ -128,6 +133,17 @@ def test_nothing_starts_after_the_lease(spawner, tmp_path):
     attempt = spawner.sh(f"touch {tmp_path}/ran", lease=5000, lease_age=6000)
     assert attempt.end().cause == "lease"
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_frozen_runner_takes_no_new_lease_from_an_old_line(spawner):
+    attempt = spawner.sh("echo ready; sleep 1000", lease=1500)
+    attempt.said(b"ready")
+    runner = attempt.runner_pid()
+    os.kill(runner, signal.SIGSTOP)
+    attempt.control(f"lease {boot_ms() + 1600}")
+    time.sleep(2)
+    os.kill(runner, signal.SIGCONT)
+    assert attempt.end(1).cause == "lease"
 
 
 def test_lease_is_not_enforced_unless_asked_for(spawner):

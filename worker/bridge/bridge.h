@@ -66,7 +66,7 @@ struct bridge {
         struct loop_timer *timer;
         int64_t number;               /* of the last one sent */
         int64_t answered;             /* of the last one answered */
-        int64_t sent_ns;              /* of the last one */
+        int64_t sent_ns;              /* of the last one, CLOCK_BOOTTIME */
         bool silence_told;            /* the line about missing answers was written */
         bool started_sent;            /* worker.started went out */
         char session[UUID_TEXT_SIZE]; /* of the last one */

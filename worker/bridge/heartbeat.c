@@ -108,7 +108,7 @@ send_beat(struct bridge *b)
     if (link_publish(&b->links[STREAM_STATE], &m, &flight) == -1)
         return; /* the next period tries again */
     h->number = number;
-    h->sent_ns = clock_mono_ns();
+    h->sent_ns = clock_boot_ns();
     h->started_sent = true;
     memcpy(h->session, b->consumer.session, sizeof h->session);
 }
@@ -126,7 +126,7 @@ is_due(struct bridge *b)
 
     if (h->number == h->answered || strcmp(h->session, b->consumer.session) != 0)
         return true;
-    if (clock_mono_ns() - h->sent_ns <= PATIENCE * b->settings.heartbeat_ms * CLOCK_MS_NS)
+    if (clock_boot_ns() - h->sent_ns <= PATIENCE * b->settings.heartbeat_ms * CLOCK_MS_NS)
         return false;
     if (!h->silence_told)
         log_warn("heartbeats are not answered: no dispatcher, or another worker has the id %s",
@@ -187,7 +187,7 @@ heartbeat_answered(struct bridge *b, const struct control *beat)
 {
     struct heartbeat *h = &b->heartbeat;
     char line[48];
-    int64_t left_ms;
+    int64_t until_ms;
 
     if (beat->number != h->number || strcmp(beat->session, h->session) != 0)
         return;
@@ -196,10 +196,9 @@ heartbeat_answered(struct bridge *b, const struct control *beat)
     h->silence_told = false;
     h->answered = beat->number;
     consumer_adjust(b);
-    left_ms = beat->lost_after_ms - (clock_mono_ns() - h->sent_ns) / CLOCK_MS_NS;
-    if (left_ms <= 0)
-        return;
-    snprintf(line, sizeof line, "lease %" PRId64 "\n", left_ms);
+    /* From when it was sent: since then the tables may count our silence. */
+    until_ms = h->sent_ns / CLOCK_MS_NS + beat->lost_after_ms;
+    snprintf(line, sizeof line, "lease %" PRId64 "\n", until_ms);
     for (struct attempt *a = b->attempts.first; a != NULL; a = a->next)
         if (a->state == AT_RUNNING && a->repeatable && a->beat_number != 0 &&
             a->beat_number <= beat->number)

@@ -65,7 +65,7 @@ struct request_answer {
 
 /* Control of a running runner: lines written to the FIFO "ctl" in the attempt's directory.
  *   "stop <cause> <grace_ms>\n"  cause: cancelled | superseded
- *   "lease <ms from now>\n"
+ *   "lease <until: ms of CLOCK_BOOTTIME>\n"
  * ENXIO when opening it for writing = no runner. */
 #define REQUEST_CTL "ctl"
 #define REQUEST_SOCKET "emit" /* the HLER_SOCKET of the program */

@@ -12,16 +12,17 @@
 #include "common/log.h"
 
 #define S_NS INT64_C(1000000000)
+#define CONTROL_MS_MAX (100 * REQUEST_LEASE_MAX_MS) /* a time since boot, too */
 
-/* CLOCK_BOOTTIME, as a lease runs on while the machine sleeps. */
+/* CLOCK_BOOTTIME, as a lease runs on while the machine sleeps; a point in time, as a line that was
+ * read late must not prolong it. */
 void
-run_control_lease(struct runner *r, int64_t from_ns, int64_t lease_ms)
+run_control_lease(struct runner *r, int64_t until_ns)
 {
-    int64_t until_ns = from_ns + lease_ms * CLOCK_MS_NS;
     struct itimerspec at = {.it_value = {.tv_sec = until_ns / S_NS, .tv_nsec = until_ns % S_NS}};
 
     if (guard_is_on("lease") && timerfd_settime(r->lease, TFD_TIMER_ABSTIME, &at, NULL) == -1)
-        log_err("lease_ms=%lld: %m", (long long)lease_ms);
+        log_err("lease until %lld ns: %m", (long long)until_ns);
 }
 
 bool
@@ -44,7 +45,7 @@ parse_ms(const char *text, int64_t *out)
         return false;
     errno = 0;
     *out = strtoll(text + 1, &end, 10);
-    return errno == 0 && *end == '\0' && *out <= REQUEST_LEASE_MAX_MS;
+    return errno == 0 && *end == '\0' && *out <= CONTROL_MS_MAX;
 }
 
 /* The rest of line behind prefix, or NULL. */
@@ -68,7 +69,7 @@ obey(struct runner *r, const char *line)
 
     if (lease != NULL && parse_ms(lease, &ms)) {
         if (r->request->lease_ms > 0) /* one that is not enforced at the start stays so */
-            run_control_lease(r, clock_boot_ns(), ms);
+            run_control_lease(r, ms > 0 ? ms * CLOCK_MS_NS : 1);
         return;
     }
     for (size_t i = 0; i < ARRAY_LEN(stops); i++) {

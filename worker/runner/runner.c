@@ -240,7 +240,7 @@ start_program(struct runner *r)
     if (q->idle_ms > 0)
         runner_timer_set(r, TIMER_IDLE, q->idle_ms);
     if (q->lease_ms > 0)
-        run_control_lease(r, q->lease_from_ns, q->lease_ms);
+        run_control_lease(r, q->lease_from_ns + q->lease_ms * CLOCK_MS_NS);
     if (run_child_start(r) == -1 && r->phase == RUNNER_RUNNING)
         end_soon(r);
 }

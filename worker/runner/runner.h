@@ -141,8 +141,8 @@ void run_stop_step(struct runner *r);
 
 /* Take in lines from the control FIFO. */
 void run_control_read(struct runner *r);
-/* Set the lease anew: it ends lease_ms after from_ns (CLOCK_BOOTTIME). */
-void run_control_lease(struct runner *r, int64_t from_ns, int64_t lease_ms);
+/* Set the lease anew: it ends at until_ns (CLOCK_BOOTTIME, not 0). */
+void run_control_lease(struct runner *r, int64_t until_ns);
 bool run_control_lease_is_over(const struct runner *r);
 
 /* The end's one-line message: valid UTF-8 without control characters.  Returns its length. */
