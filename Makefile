@@ -1,5 +1,5 @@
 # Hlér: `make` builds, `make check` runs the unit tests, `make lint` the static
-# checks, `make bench` the measurements, `make install` puts it below PREFIX.
+# checks, `make bench` the measurements, `make fuzz SECONDS=30` the fuzz targets, `make install` puts it below PREFIX.
 #
 #   BUILD=dir   where everything made goes (default build)
 #   SAN=list    sanitizers, e.g. SAN=address,undefined or SAN=thread
@@ -55,9 +55,10 @@ MAN  := dispatcher/cli/hler.1 worker/emit/hler-emit.1 dispatcher/hler-dispatcher
         worker/runner/hler-runner.8
 COLLECTIONS := $(BUILD)/share/ansible/collections
 PAGES := $(foreach p,$(MAN),$(BUILD)/share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p)))
+FUZZ := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all tests check lint format bench install clean
+.PHONY: all tests check lint format bench fuzz fuzz-targets install clean
 all: $(PROGRAMS) $(COLLECTIONS)/ansible_collections $(PAGES)
 tests: $(TESTS)
 
@@ -122,6 +123,17 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(LIB_BRIDGE) $(LIB_RUNNER) $(LIB_EXECU
 check: all $(TESTS)
 	@set -e; for t in $(TESTS); do echo "== $$t"; \
 	    HLER_BUILD=$(BUILD) $$t || exit 1; done
+
+# libFuzzer is clang's; built apart from everything else (tests/README.md).
+FUZZ_BUILD = $(BUILD)/fuzzing
+SECONDS   ?= 30
+fuzz:
+	+@$(MAKE) BUILD=$(FUZZ_BUILD) CC=clang SAN=fuzzer-no-link,address,undefined fuzz-targets
+	tests/fuzz/run --seconds $(SECONDS) $(FUZZ_BUILD)/fuzz
+fuzz-targets: $(FUZZ)
+$(BUILD)/fuzz/%: PIE = -pie -fsanitize=fuzzer
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIB_EXECUTORS) $(LIB_RUNNER) $(LIB_PROTO) $(LIB_COMMON)
+	$(link) $(call lib,json-c libconfig)
 
 C_FILES = $(shell git ls-files '*.c' '*.h')
 format:

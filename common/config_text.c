@@ -124,8 +124,11 @@ copy_token(struct cursor *c, struct buf *out)
 int
 config_text_prepare(const char *text, size_t len, struct buf *out, struct config_text_fault *fault)
 {
-    struct cursor c = {.at = text, .end = text + len, .line = 1};
+    struct cursor c = {.at = text, .end = text, .line = 1};
 
+    if (len == 0) /* of an empty file there is no text at all */
+        return 0;
+    c.end += len;
     if (memchr(text, '\0', len) != NULL) {
         *fault = (struct config_text_fault){.line = 1, .what = "NUL byte in the file"};
         return -1;

@@ -13,7 +13,7 @@ struct config_text_fault {
     const char *what; /* static text */
 };
 
-/* Copy text to out with an "L" behind every integer that lacks one: libconfig 1.5 wraps
+/* Copy text (with a NUL behind it, as of a struct buf; NULL when len is 0) to out with an "L" behind every integer that lacks one: libconfig 1.5 wraps
  * plain integers beyond 32 bits without a word (3000000000 becomes -1294967296), and keeps
  * those with an L as they are.  Lines keep their numbers.
  *

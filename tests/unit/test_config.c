@@ -86,6 +86,17 @@ load(const char *text, struct settings *s)
 }
 
 static void
+test_empty_file(void **state)
+{
+    struct settings s;
+
+    (void)state;
+    assert_int_equal(load("", &s), 0);
+    assert_int_equal(s.port, 5672);
+    config_free(table, ARRAY_LEN(table), &s);
+}
+
+static void
 test_defaults(void **state)
 {
     struct settings s;
@@ -282,7 +293,8 @@ main(void)
         cmocka_unit_test(test_defaults),       cmocka_unit_test(test_values),
         cmocka_unit_test(test_large_integers), cmocka_unit_test(test_all_faults_at_once),
         cmocka_unit_test(test_required),       cmocka_unit_test(test_refused_files),
-        cmocka_unit_test(test_secret_file),    cmocka_unit_test(test_print),
+        cmocka_unit_test(test_empty_file),     cmocka_unit_test(test_secret_file),
+        cmocka_unit_test(test_print),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -190,6 +190,20 @@ test_report(void **state)
 }
 
 static void
+test_absurd_counts(void **state)
+{
+    CLEANUP(json_cleanup)
+    struct json_object *object = parse("{\"stats\":{\"a\":{\"ok\":\"9223372036854775807\"},"
+                                       "\"b\":{\"ok\":\"9223372036854775807\",\"failures\":-1}}}");
+    struct ansible_report report;
+
+    (void)state;
+    ansible_report_read(object, &report);
+    assert_true(report.ok > 0);
+    assert_int_equal(report.failures, 0);
+}
+
+static void
 feed(struct terraform_stream *s, const char *line)
 {
     char text[1024];
@@ -265,7 +279,7 @@ main(void)
         cmocka_unit_test(test_unsafe_keys),  cmocka_unit_test(test_verdict),
         cmocka_unit_test(test_report),       cmocka_unit_test(test_stream),
         cmocka_unit_test(test_stream_text),  cmocka_unit_test(test_words),
-        cmocka_unit_test(test_roots),
+        cmocka_unit_test(test_roots),        cmocka_unit_test(test_absurd_counts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,10 +7,17 @@
 #define EXIT_INTERRUPTED 99
 #define EXIT_SIGINT 130
 
+#define COUNT_MAX INT32_MAX /* of one host: sums of any number of hosts stay far below 2^63 */
+
+/* The report is a file that the playbook can write, too: any number may stand there. */
 static int64_t
 count(struct json_object *summary, const char *key)
 {
-    return json_object_get_int64(json_object_object_get(summary, key));
+    int64_t n = json_object_get_int64(json_object_object_get(summary, key));
+
+    if (n < 0)
+        return 0;
+    return n < COUNT_MAX ? n : COUNT_MAX;
 }
 
 static const char *
