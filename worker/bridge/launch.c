@@ -1,5 +1,6 @@
-/* From a grant to a runner: the request to the spawner, and its answer.  Everything the spool needs to go on after a restart lies in the directory before
- * the spawner is asked. */
+/* From a grant to a runner: the request to the spawner, and its answer.  Everything the
+ * spool needs to go on after a restart lies in the attempt's directory before the spawner
+ * is asked. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
