@@ -218,6 +218,13 @@ class Stack:
             seqs = [e["seq"] for e in self.events(operation) if (e["task"], e["attempt"]) == key]
             assert seqs == list(range(1, row["last_seq"] + 1)), seqs
 
+    def assert_in_order(self, operation):
+        """Of an attempt's states, of its progress and of its output, none was recorded before one with a lower number."""
+        for what in ("hler.events WHERE type <> 'progress'", "hler.events WHERE type = 'progress'", "hler.output WHERE true"):
+            rows = self.sql(f"""SELECT task, attempt, seq FROM {what} AND operation = %s AND seq IS NOT NULL
+                                 ORDER BY task, attempt, recorded_at, seq""", operation)
+            assert rows == sorted(rows, key=lambda r: (str(r["task"]), r["attempt"], r["seq"])), (what, rows)
+
     # ---- people, strangers, and processes ----
 
     def environ(self, **more):
@@ -283,6 +290,21 @@ def alive(pid):
         return read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def parent(pid):
+    """Of a process; 0 when it is gone."""
+    try:
+        return int(read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()[1])
+    except OSError:
+        return 0
+
+
+def cmdline(pid):
+    try:
+        return read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
+    except OSError:
+        return ""
 
 
 def processes_marked(text):

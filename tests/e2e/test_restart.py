@@ -7,7 +7,10 @@ import subprocess
 import time
 import uuid
 
-from stack import read, wait_for
+from stack import cmdline, parent, processes_marked, read, wait_for
+
+DEATHS = 10
+DEATH_EVERY_S = 1.5
 
 
 def steps(stack, operation):
@@ -40,6 +43,32 @@ def test_each_part_dies_in_mid_playbook(make_stack):
             time.sleep(0.1)
         stack.restart(part)
         finish_slow(stack, *running)
+
+
+def playbooks(stack, operation):
+    """Pids of ansible-playbook of an operation: not of what it starts or is forked to."""
+    marked = processes_marked(f"HLER_OPERATION={operation}")
+    ours = [pid for pid in marked if "ansible-playbook" in cmdline(pid)]
+    return [pid for pid in ours if parent(pid) not in ours]
+
+
+def test_worker_dies_ten_times_in_mid_playbook(make_stack):
+    stack = make_stack("--workers", "1", "--slots", "4")
+    steps_of_it = 60
+    target = uuid.uuid4()
+    operation = stack.submit("test.ansible.slow", {"steps": steps_of_it}, target=target)
+    wait_for(lambda: steps(stack, operation) >= 1, timeout=60, what="the first step of the playbook")
+    playbook = playbooks(stack, operation)
+    assert len(playbook) == 1, playbook
+    for _ in range(DEATHS):
+        killed = time.monotonic()
+        stack.kill("worker-1")
+        assert playbooks(stack, operation) == playbook
+        stack.restart("worker-1")
+        time.sleep(max(0, killed + DEATH_EVERY_S - time.monotonic()))
+    assert playbooks(stack, operation) == playbook, "the playbook was over too early to show anything"
+    finish_slow(stack, operation, target, steps_of_it)
+    stack.assert_in_order(operation)
 
 
 def test_worker_is_away_until_after_the_end(make_stack):
