@@ -227,7 +227,7 @@ init {
         /* Nothing is left to do but to wait; or for a person, where the machine is gone for good. */
         if
         :: DONE && QUIET -> break
-        :: task == TASK_HELD -> d_step { cancel() } /* also a second time */
+        :: task == TASK_HELD && !cancel_asked -> d_step { cancel() }
         :: HANG && task == TASK_RUNNING && !cancel_asked -> d_step { cancel() }
         :: else -> d_step { assert(TIME_MAY_PASS); assert(horizon > 0); horizon--; armed = 1; tick() }
         fi

@@ -206,7 +206,7 @@ inline cancel() {
 #define DISPATCHER_OF(a) \
     :: d_step { !offer[a] && at[a] == ATTEMPT_OFFERED && has[AT(0, a)] == NOTHING && has[AT(1, a)] == NOTHING -> offer[a] = 1 } \
     :: d_step { WHOLE(a) && LOSES(a) -> move(a, ATTEMPT_LOST); lost_for[a] = 0; settle_task(a) } \
-    :: d_step { REPEATABLE && at[a] == ATTEMPT_LOST && lost_for[a] > OVER -> \
+    :: d_step { (REPEATABLE || cancel_asked) && at[a] == ATTEMPT_LOST && lost_for[a] > OVER -> \
         move(a, ATTEMPT_VOID); settle_task(a) } \
     :: d_step { said_start[a] -> said_start[a] = copy; copy = 0; \
         if :: RECORDED(a) -> ran[a] = 1; settle(a) :: else fi } \

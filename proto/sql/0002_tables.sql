@@ -149,6 +149,7 @@ CREATE TABLE hler.attempt (
     started_at        timestamptz,
     finished_at       timestamptz,
     lost_at           timestamptz,
+    lost_ms           bigint, -- the same by hler.silence.elapsed_ms
     reported_at       timestamptz, -- when the worker was last asked for it
     stop_requested_at timestamptz,
     stop_sent_at      timestamptz,
@@ -182,7 +183,7 @@ CREATE INDEX attempt_lost ON hler.attempt (lost_at) WHERE state = 'lost';
 CREATE INDEX attempt_stop ON hler.attempt (task)
     WHERE stop_requested_at IS NOT NULL AND stop_sent_at IS NULL;
 
--- Ended attempts some of whose events have not come yet.
+-- Ended and fenced attempts some of whose events have not come yet, as far as is known.
 CREATE TABLE hler.gap (
     task    uuid NOT NULL,
     attempt integer NOT NULL,
@@ -271,6 +272,7 @@ CREATE TABLE hler.worker (
 CREATE TABLE hler.silence (
     one           boolean PRIMARY KEY DEFAULT true CHECK (one),
     elapsed_ms    bigint NOT NULL,
+    step_ms       bigint NOT NULL DEFAULT 0, -- the next tick counts for no more
     lost_after_ms bigint NOT NULL,
     last_tick_at  timestamptz
 ) WITH (fillfactor = 10);

@@ -146,6 +146,9 @@ BEGIN
     UPDATE hler.attempt AS a SET state = 'void', finished_at = moment, cause = why
       FROM hler.task AS t
      WHERE t.operation = op AND a.task = t.id AND a.attempt = t.attempt AND a.state IN ('offered', 'lost');
+    IF FOUND THEN
+        PERFORM hler_core.miss_events(array_agg(t.id), array_agg(t.attempt)) FROM hler.task AS t WHERE t.operation = op;
+    END IF;
     UPDATE hler.task AS t SET state = 'cancelled', cause = why, message = note, finished_at = moment
      WHERE t.operation = op
        AND (t.state IN ('blocked', 'waiting', 'ready', 'held')
@@ -225,6 +228,7 @@ BEGIN
            message = left(concat_ws(' ', 'given up for lost by', session_user, '(' || retry_lost.actor || ')',
                                     '- ' || reason), 1000)
       FROM hler.task AS t WHERE t.id = ANY (held) AND a.task = t.id AND a.attempt = t.attempt;
+    PERFORM hler_core.miss_events(array_agg(t.id), array_agg(t.attempt)) FROM hler.task AS t WHERE t.id = ANY (held);
     UPDATE hler.task AS t SET state = 'ready', ready_at = moment, cause = NULL, message = NULL WHERE t.id = ANY (held);
     PERFORM hler_core.roll_up(ARRAY[o.id]);
     RETURN QUERY SELECT t.id, t.key, a.attempt, a.worker

@@ -36,6 +36,14 @@ BEGIN
      WHERE o.id = s.id AND (o.state <> s.state OR o.started_at IS NULL AND s.started_at IS NOT NULL);
 END $$;
 
+-- Now, for what is to be waited for from now on by ticks: as if the next one were due at once,
+-- so that no wait by it is shorter than it says.
+CREATE FUNCTION hler_core.elapsed_at_most() RETURNS bigint
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT s.elapsed_ms + s.step_ms FROM hler.silence AS s);
+END $$;
+
 CREATE TYPE hler_core.attempt_ref AS (task uuid, attempt int);
 
 -- One step of many attempts.  No condition on the state here: it would lead the planner to
@@ -50,9 +58,22 @@ BEGIN
            SET state = coalesce(new_state, a.end_state),
                granted_at = CASE WHEN new_state = 'granted' THEN moment ELSE a.granted_at END,
                lost_at = CASE new_state WHEN 'lost' THEN moment WHEN 'started' THEN NULL ELSE a.lost_at END,
+               lost_ms = CASE new_state WHEN 'lost' THEN hler_core.elapsed_at_most() WHEN 'started' THEN NULL ELSE a.lost_ms END,
                finished_at = CASE WHEN new_state IS NULL OR new_state = 'void' THEN moment ELSE a.finished_at END
           FROM unnest(refs) AS w WHERE a.task = w.task AND a.attempt = w.attempt;
     END IF;
+END $$;
+
+-- Fenced attempts that a worker may have run: what it says of them is kept, and so asked for.
+CREATE FUNCTION hler_core.miss_events(tasks uuid[], attempts int[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO hler.gap (task, attempt, worker, since)
+    SELECT a.task, a.attempt, a.worker, clock_timestamp()
+      FROM unnest(tasks, attempts) AS w (task, attempt)
+      JOIN hler.attempt AS a ON a.task = w.task AND a.attempt = w.attempt AND a.state = 'void'
+     WHERE a.worker IS NOT NULL AND NOT a.declined
+    ON CONFLICT DO NOTHING;
 END $$;
 
 -- The attempts' own states.  Says what moved, since nothing follows for a task whose attempt

@@ -69,6 +69,38 @@ BEGIN
      WHERE a.task = s.task AND a.attempt = s.attempt;
 END $$;
 
+-- Late events of fenced attempts change nothing but the count of what is there.
+CREATE FUNCTION hler_core.count_stale(facts hler_core.fact[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE hler.attempt AS a SET events_recorded = a.events_recorded + s.n, last_seq = greatest(a.last_seq, s.top)
+      FROM (SELECT f.task, f.attempt, count(*) AS n, max(f.seq) AS top FROM unnest(facts) AS f
+             WHERE f.verdict = 'stale' AND f.seq > 0 GROUP BY f.task, f.attempt) AS s
+     WHERE a.task = s.task AND a.attempt = s.attempt;
+END $$;
+
+-- Forget gaps that are filled, or that the attempt's worker cannot fill: it has nothing of it, or
+-- no end of it and was asked.
+CREATE FUNCTION hler_core.close_gaps(facts hler_core.fact[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM hler.gap) THEN
+        RETURN;
+    END IF;
+    DELETE FROM hler.gap AS g
+     USING hler.attempt AS a,
+           (SELECT f.task, f.attempt, bool_or(f.kind = 'declined') AS declined, bool_or(f.kind = 'lost') AS lost
+              FROM unnest(facts) AS f WHERE f.verdict IN ('recorded', 'duplicate', 'stale')
+             GROUP BY f.task, f.attempt) AS said
+     WHERE g.task = said.task AND g.attempt = said.attempt AND a.task = said.task AND a.attempt = said.attempt
+       AND (said.declined
+            OR a.events_recorded >= a.last_seq
+               AND (a.end_state IS NOT NULL OR said.lost AND a.reported_at > g.since
+                    OR EXISTS (SELECT FROM hler.event AS e
+                                WHERE e.task = a.task AND e.attempt = a.attempt AND e.seq = a.last_seq
+                                  AND e.offered_on = a.offered_on AND e.kind = 'finished')));
+END $$;
+
 CREATE FUNCTION hler_core.record_state(users text[], kinds text[], tasks uuid[], attempts int[], tokens text[],
                                        seqs bigint[], at timestamptz[], data text[])
 RETURNS TABLE (i int, verdict text)
@@ -98,20 +130,10 @@ BEGIN
                 OR f.verdict = 'duplicate' AND f.kind = 'declined') AS s;
     IF live IS NOT NULL THEN
         PERFORM hler_core.settle(live, numbers);
-        IF EXISTS (SELECT FROM hler.gap) THEN
-            PERFORM hler_core.close_gaps(live, numbers);
-        END IF;
     END IF;
+    PERFORM hler_core.count_stale(facts);
+    PERFORM hler_core.close_gaps(facts);
     RETURN QUERY SELECT f.i, f.verdict FROM unnest(facts) AS f ORDER BY f.i;
-END $$;
-
--- Forget gaps that are filled.
-CREATE FUNCTION hler_core.close_gaps(tasks uuid[], attempts int[]) RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-    DELETE FROM hler.gap AS g USING hler.attempt AS a, unnest(tasks, attempts) AS w (task, attempt)
-     WHERE g.task = w.task AND g.attempt = w.attempt AND a.task = w.task AND a.attempt = w.attempt
-       AND a.events_recorded >= a.last_seq;
 END $$;
 
 -- Output and progress: rows and counters, no states.  Locks attempts only.
@@ -139,7 +161,8 @@ BEGIN
       FROM (SELECT f.task, f.attempt, count(*) AS n, max(f.seq) AS top FROM unnest(facts) AS f
              WHERE f.verdict = 'recorded' AND f.seq > 0 GROUP BY f.task, f.attempt) AS s
      WHERE a.task = s.task AND a.attempt = s.attempt;
-    PERFORM hler_core.close_gaps(tasks, attempts);
+    PERFORM hler_core.count_stale(facts);
+    PERFORM hler_core.close_gaps(facts);
     RETURN QUERY SELECT f.i, f.verdict FROM unnest(facts) AS f ORDER BY f.i;
 END $$;
 

@@ -52,7 +52,7 @@ BEGIN
     IF tasks IS NOT NULL THEN
         PERFORM hler_core.lock_operations(tasks);
         PERFORM hler_core.lock_attempts(tasks, attempts);
-        UPDATE hler.attempt AS a SET lost_at = clock_timestamp()
+        UPDATE hler.attempt AS a SET lost_at = clock_timestamp(), lost_ms = hler_core.elapsed_at_most()
           FROM unnest(tasks, attempts) AS w (task, attempt)
          WHERE a.task = w.task AND a.attempt = w.attempt AND a.state = 'lost';
         PERFORM hler_core.settle(tasks, attempts);
@@ -101,7 +101,9 @@ BEGIN
                    AND a.last_event_at < clock_timestamp() - hler_core.ms(hler_core.setting('gap_after_ms')))
         UNION
         SELECT g.task, g.attempt FROM hler.gap AS g
-         WHERE g.worker = username AND g.since < clock_timestamp() - hler_core.ms(hler_core.setting('gap_after_ms')))
+         WHERE g.worker = username AND g.since < clock_timestamp() - hler_core.ms(hler_core.setting('gap_after_ms'))
+           -- what it still runs or sends will come
+           AND NOT EXISTS (SELECT FROM unnest(held) AS h WHERE h.task = g.task AND h.attempt = g.attempt))
     UPDATE hler.attempt AS a SET reported_at = clock_timestamp()
       FROM (SELECT l.task, l.attempt FROM hler.attempt AS l JOIN want USING (task, attempt)
              WHERE coalesce(l.reported_at, '-infinity')

@@ -21,7 +21,7 @@ BEGIN
     END IF;
     PERFORM hler_core.lock_operations(tasks);
     PERFORM hler_core.lock_attempts(tasks, numbers);
-    UPDATE hler.attempt AS a SET state = 'lost', lost_at = clock_timestamp()
+    UPDATE hler.attempt AS a SET state = 'lost', lost_at = clock_timestamp(), lost_ms = hler_core.elapsed_at_most()
       FROM unnest(tasks, numbers) AS l (task, attempt)
      WHERE a.task = l.task AND a.attempt = l.attempt AND a.state IN ('granted', 'started');
     GET DIAGNOSTICS lost = ROW_COUNT;
@@ -39,14 +39,35 @@ BEGIN
     UPDATE hler.silence AS s
        SET elapsed_ms = s.elapsed_ms + least(2 * tick_ms, greatest(0, coalesce(
                             EXTRACT(epoch FROM tick.sent_at - s.last_tick_at) * 1000, 0)))::bigint,
-           last_tick_at = greatest(s.last_tick_at, tick.sent_at), lost_after_ms = tick.lost_after_ms;
+           -- a tick that was behind others changes nothing; a clock that was set back is followed
+           last_tick_at = CASE WHEN tick.sent_at < s.last_tick_at - 2 * hler_core.ms(tick.lost_after_ms) THEN tick.sent_at
+                               ELSE greatest(s.last_tick_at, tick.sent_at) END,
+           lost_after_ms = tick.lost_after_ms, step_ms = 2 * tick_ms;
     RETURN hler_core.lose_silent();
 END $$;
 
--- Lost attempts of repeatable tasks whose lease, which their runner enforces, is over:
--- fenced off, and the task is ready again or has been lost too often.  The lease may have been
--- renewed just before the attempt was lost (its worker came back with another spool, or was
--- granted it while silent), and its runner takes up to half of it more to end its tree.
+-- Is a lost attempt given up now?  Its lease, which the runner of a repeatable task enforces, must
+-- be over.  It may have been renewed just before the loss (its worker came back with another spool,
+-- or was granted it while silent), and its runner takes up to half of it more to end its tree.
+-- Neither measure of that time is enough by itself: a clock may be set, and ticks that queued up
+-- pass all at once.
+CREATE FUNCTION hler_core.is_given_up(a hler.attempt) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    moment CONSTANT timestamptz := clock_timestamp();
+BEGIN
+    RETURN (SELECT a.state = 'lost' AND s.elapsed_ms - a.lost_ms > w.ms
+                   AND NOT a.lost_at BETWEEN moment - hler_core.ms(w.ms) AND moment
+                   -- a person wants no more of it, whatever task it is: as if they asked now
+                   AND (a.stop_requested_at IS NOT NULL
+                        -- what is known to live on is not over; and of what has ended only results are missing
+                        OR d.repeatable AND coalesce(a.left_behind, 0) = 0 AND a.end_state IS NULL)
+              FROM hler.silence AS s CROSS JOIN LATERAL (SELECT s.lost_after_ms * 3 / 2 AS ms) AS w,
+                   hler.task AS t JOIN hler.task_type AS d ON d.id = t.task_type
+             WHERE t.id = a.task);
+END $$;
+
+-- Those are fenced off; a task is ready again, has been lost too often, or is cancelled.
 CREATE FUNCTION hler_core.end_leases() RETURNS int
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -54,23 +75,24 @@ DECLARE
     numbers int[];
 BEGIN
     SELECT array_agg(a.task), array_agg(a.attempt) INTO tasks, numbers
-      FROM hler.silence AS s JOIN hler.attempt AS a
-        ON a.state = 'lost' AND a.lost_at < clock_timestamp() - hler_core.ms(s.lost_after_ms * 3 / 2)
-       AND coalesce(a.left_behind, 0) = 0 -- what is known to live on is not over
-      JOIN hler.task AS t ON t.id = a.task
-      JOIN hler.task_type AS d ON d.id = t.task_type AND d.repeatable;
+      FROM hler.attempt AS a WHERE a.state = 'lost' AND hler_core.is_given_up(a);
     IF tasks IS NULL THEN
         RETURN 0;
     END IF;
     PERFORM hler_core.lock_operations(tasks);
     PERFORM hler_core.lock_attempts(tasks, numbers);
-    UPDATE hler.attempt AS a SET state = 'void', finished_at = clock_timestamp()
+    UPDATE hler.attempt AS a
+       SET state = 'void', finished_at = clock_timestamp(),
+           cause = CASE WHEN a.stop_requested_at IS NULL THEN a.cause ELSE 'cancelled' END
       FROM unnest(tasks, numbers) AS l (task, attempt)
-     WHERE a.task = l.task AND a.attempt = l.attempt AND a.state = 'lost';
+     WHERE a.task = l.task AND a.attempt = l.attempt
+       AND hler_core.is_given_up(a); -- its worker may have come back before the lock
+    PERFORM hler_core.miss_events(tasks, numbers);
     UPDATE hler.task AS t SET state = 'failed', finished_at = clock_timestamp(), cause = 'lost',
            message = t.tries || ' tries, the last was lost'
       FROM hler.attempt AS a, hler.task_type AS d
      WHERE t.id = ANY (tasks) AND t.state = 'held' AND a.task = t.id AND a.attempt = t.attempt AND a.state = 'void'
+       AND a.stop_requested_at IS NULL
        AND d.id = t.task_type AND t.tries >= greatest(d.max_tries, hler_core.setting('lost_tries_max'));
     PERFORM hler_core.settle_void(tasks);
     PERFORM hler_core.settle_next(tasks);
