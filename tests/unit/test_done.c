@@ -1,4 +1,5 @@
-/* Finished journals make room, the oldest first. */
+/* Finished journals make room, the oldest first; marks stay until no grant can come for them. */
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -79,7 +80,7 @@ tear_down(void **state)
 static void
 expect_newest(struct fixture *f, int n)
 {
-    assert_int_equal(f->done.count, n);
+    assert_int_equal(f->done.journals.count, n);
     assert_int_equal(f->done.bytes, n * BYTES);
     for (int i = 0; i < JOURNALS; i++) {
         char name[80];
@@ -94,7 +95,7 @@ test_within_the_limits(void **state)
 {
     struct fixture *f = *state;
 
-    done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, MANY, JOURNALS * BYTES});
+    done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, MANY, JOURNALS * BYTES, 0});
     expect_newest(f, JOURNALS);
 }
 
@@ -103,9 +104,9 @@ test_by_size(void **state)
 {
     struct fixture *f = *state;
 
-    done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, MANY, 3 * BYTES - 1});
+    done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, MANY, 3 * BYTES - 1, 0});
     expect_newest(f, 2);
-    done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, MANY, -1});
+    done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, MANY, -1, 0});
     expect_newest(f, 0);
 }
 
@@ -114,7 +115,7 @@ test_by_number(void **state)
 {
     struct fixture *f = *state;
 
-    done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, 3, MANY * BYTES});
+    done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, 3, MANY * BYTES, 0});
     expect_newest(f, 3);
 }
 
@@ -123,8 +124,98 @@ test_by_age(void **state)
 {
     struct fixture *f = *state;
 
-    done_expire(&f->done, &f->spool, &(struct done_limits){0, MANY, MANY * BYTES});
+    done_expire(&f->done, &f->spool, &(struct done_limits){0, MANY, MANY * BYTES, 0});
     expect_newest(f, 0);
+}
+
+#define MARKS 3
+static int syncs, sync_fails;
+
+/* In place of the C library's. */
+int
+fsync(int fd)
+{
+    (void)fd;
+    syncs++;
+    return sync_fails > 0 ? (sync_fails--, errno = EIO, -1) : 0;
+}
+
+static void
+mark_name(int i, char out[80])
+{
+    snprintf(out, 80, "0190b3a4-0000-7000-8000-00000000010%d.1.0123456789abcdef", i);
+}
+
+static void
+expect_marks(struct fixture *f, int n)
+{
+    assert_int_equal(f->done.marks.count, n);
+    for (int i = 0; i < MARKS; i++) {
+        char name[80];
+
+        mark_name(i, name);
+        assert_int_equal(done_is_marked(&f->spool, name), i >= MARKS - n);
+    }
+}
+
+static void
+make_marks(struct fixture *f)
+{
+    char name[80];
+
+    for (int i = 0; i < MARKS; i++) {
+        mark_name(i, name);
+        done_mark(&f->done, &f->spool, name);
+    }
+    done_mark(&f->done, &f->spool, name); /* again */
+    expect_marks(f, MARKS);
+}
+
+static void
+test_young_marks_stay(void **state)
+{
+    struct fixture *f = *state;
+    struct done_limits none = {.mark_ms = 30000, .bytes = -1};
+
+    make_marks(f);
+    done_expire(&f->done, &f->spool, &none);
+    expect_newest(f, 0);
+    expect_marks(f, MARKS);
+    done_free(&f->done);
+    assert_int_equal(done_scan(&f->done, &f->spool),
+                     0); /* a restart, after which old ones may look young */
+    done_expire(&f->done, &f->spool, &none);
+    expect_marks(f, MARKS);
+}
+
+static void
+test_old_marks_go(void **state)
+{
+    struct fixture *f = *state;
+
+    make_marks(f);
+    done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, MANY, -1, 0});
+    expect_marks(f, MARKS); /* no bytes to gain */
+    done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, MARKS - 1, MANY * BYTES, 0});
+    expect_marks(f, MARKS - 1);
+    done_expire(&f->done, &f->spool, &(struct done_limits){0, MANY, MANY * BYTES, 0});
+    expect_marks(f, 0);
+}
+
+static void
+test_marks_are_synced_together(void **state)
+{
+    struct fixture *f = *state;
+
+    syncs = 0;
+    done_sync_marks(&f->done, &f->spool);
+    assert_int_equal(syncs, 0);
+    make_marks(f);
+    sync_fails = 1;
+    done_sync_marks(&f->done, &f->spool);
+    done_sync_marks(&f->done, &f->spool); /* again after a failure */
+    done_sync_marks(&f->done, &f->spool);
+    assert_int_equal(syncs, 2);
 }
 
 int
@@ -135,6 +226,9 @@ main(void)
         cmocka_unit_test_setup_teardown(test_by_size, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_by_number, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_by_age, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_young_marks_stay, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_old_marks_go, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_marks_are_synced_together, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,7 +107,8 @@ expire(struct bridge *b)
 {
     const struct done_limits limits = {.keep_s = b->settings.keep_s,
                                        .count = b->settings.done_max,
-                                       .bytes = b->settings.spool_max_bytes - sender_bytes(b)};
+                                       .bytes = b->settings.spool_max_bytes - sender_bytes(b),
+                                       .mark_ms = b->settings.claim_wait_ms};
 
     done_expire(&b->done, &b->spool, &limits);
 }

@@ -21,11 +21,14 @@
 #include "worker/runner/request.h"
 
 #define US_PER_S 1000000
+#define NS_PER_S INT64_C(1000000000)
 
 struct done_entry {
     struct done_entry *next;
     char name[IDENT_NAME_SIZE];
-    int64_t since_us; /* wall clock: it must count over a restart */
+    int64_t since_us; /* of a journal: wall clock, it must count over a restart */
+    int64_t since_ns; /* of a mark: CLOCK_BOOTTIME, at the earliest the start of the program */
+    bool is_mark;
     int64_t bytes;
 };
 
@@ -41,8 +44,9 @@ describe(const struct spool *spool, const char *name)
     if (fstatat(spool->done_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0) {
         e->bytes = st.st_size;
         e->since_us = (int64_t)st.st_mtim.tv_sec * US_PER_S;
-    } else if (fstatat(spool->done_fd, e->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-        e->since_us = (int64_t)st.st_mtim.tv_sec * US_PER_S; /* a mark */
+    } else {
+        e->is_mark = true;
+        e->since_ns = clock_boot_ns();
     }
     return e;
 }
@@ -50,13 +54,15 @@ describe(const struct spool *spool, const char *name)
 static void
 append(struct done *done, struct done_entry *e)
 {
+    struct done_list *list = e->is_mark ? &done->marks : &done->journals;
+
     e->next = NULL;
-    if (done->last != NULL)
-        done->last->next = e;
+    if (list->last != NULL)
+        list->last->next = e;
     else
-        done->first = e;
-    done->last = e;
-    done->count++;
+        list->first = e;
+    list->last = e;
+    list->count++;
     done->bytes += e->bytes;
 }
 
@@ -148,49 +154,79 @@ done_is_marked(const struct spool *spool, const char *name)
 void
 done_mark(struct done *done, const struct spool *spool, const char *name)
 {
-    struct done_entry *e;
-
     if (mkdirat(spool->done_fd, name, 0700) == -1) {
         if (errno != EEXIST)
             log_warn("attempt=%s: cannot be marked in " SPOOL_DONE ": %m", name);
         return;
     }
-    e = describe(spool, name);
-    e->since_us = clock_wall_us();
-    append(done, e);
+    append(done, describe(spool, name));
+    done->unsynced = true;
+}
+
+void
+done_sync_marks(struct done *done, const struct spool *spool)
+{
+    if (!done->unsynced)
+        return;
+    if (fsync(spool->done_fd) == 0)
+        done->unsynced = false;
+    else
+        log_warn("spool=%s dir=" SPOOL_DONE ": cannot be synced: %m", spool->path);
 }
 
 static bool
-is_over(const struct done *done, const struct done_limits *limits)
+journal_is_over(const struct done *done, const struct done_limits *limits)
 {
-    return done->first->since_us < clock_wall_us() - limits->keep_s * US_PER_S ||
-           (int64_t)done->count > limits->count || done->bytes > limits->bytes;
+    return done->journals.first->since_us < clock_wall_us() - limits->keep_s * US_PER_S ||
+           (int64_t)done->journals.count > limits->count || done->bytes > limits->bytes;
+}
+
+static bool
+mark_is_over(const struct done *done, const struct done_limits *limits)
+{
+    int64_t age_ns = clock_boot_ns() - done->marks.first->since_ns;
+
+    return age_ns >= limits->mark_ms * CLOCK_MS_NS &&
+           (age_ns >= limits->keep_s * NS_PER_S || (int64_t)done->marks.count > limits->count);
+}
+
+static struct done_entry *
+take_first(struct done *done, struct done_list *list)
+{
+    struct done_entry *e = list->first;
+
+    list->first = e->next;
+    if (list->first == NULL)
+        list->last = NULL;
+    list->count--;
+    done->bytes -= e->bytes;
+    return e;
+}
+
+static void
+remove_first(struct done *done, const struct spool *spool, struct done_list *list)
+{
+    struct done_entry *e = take_first(done, list);
+
+    if (file_remove_tree(spool->done_fd, e->name) == -1)
+        log_warn("attempt=%s: cannot be removed from " SPOOL_DONE ": %m", e->name);
+    free(e);
 }
 
 void
 done_expire(struct done *done, const struct spool *spool, const struct done_limits *limits)
 {
-    while (done->first != NULL && is_over(done, limits)) {
-        struct done_entry *e = done->first;
-
-        if (file_remove_tree(spool->done_fd, e->name) == -1)
-            log_warn("attempt=%s: cannot be removed from " SPOOL_DONE ": %m", e->name);
-        done->first = e->next;
-        if (done->first == NULL)
-            done->last = NULL;
-        done->count--;
-        done->bytes -= e->bytes;
-        free(e);
-    }
+    while (done->journals.first != NULL && journal_is_over(done, limits))
+        remove_first(done, spool, &done->journals);
+    while (done->marks.first != NULL && mark_is_over(done, limits))
+        remove_first(done, spool, &done->marks);
 }
 
 void
 done_free(struct done *done)
 {
-    while (done->first != NULL) {
-        struct done_entry *e = done->first;
-
-        done->first = e->next;
-        free(e);
-    }
+    while (done->journals.first != NULL)
+        free(take_first(done, &done->journals));
+    while (done->marks.first != NULL)
+        free(take_first(done, &done->marks));
 }

@@ -11,10 +11,15 @@
 
 struct done_entry;
 
-struct done {
+struct done_list {
     struct done_entry *first, *last; /* oldest first */
     size_t count;
+};
+
+struct done {
+    struct done_list journals, marks;
     int64_t bytes;
+    bool unsynced; /* a power cut may take marks away */
 };
 
 /* Take in what lies there. -1 after logging. */
@@ -26,6 +31,9 @@ int done_move(struct done *done, const struct spool *spool, const char *name) MU
 /* An empty directory there says that the attempt was declined or refused and never runs here: it
  * must outlive this process, since the tables may hear of it only after a copy of its offer has come. */
 void done_mark(struct done *done, const struct spool *spool, const char *name);
+/* Before that is said: all marks are on disk, by one sync for as many as there are.  A failure is
+ * logged, and the next call tries again: a word that is never said would hold up its task. */
+void done_sync_marks(struct done *done, const struct spool *spool);
 bool done_is_marked(const struct spool *spool, const char *name);
 
 /* Is the journal of the attempt there? */
@@ -36,9 +44,12 @@ struct done_limits {
     int64_t keep_s; /* age */
     int64_t count;
     int64_t bytes; /* below 0 = nothing */
+    int64_t
+        mark_ms; /* marks stay for so long whatever the others say: grants may be on their way */
 };
 
-/* Remove the oldest until the rest is within the limits. */
+/* Remove the oldest until the rest is within the limits.  Marks have no bytes, and their age counts by
+ * CLOCK_BOOTTIME, from the start of the program for those that were there: a clock that is set ends none. */
 void done_expire(struct done *done, const struct spool *spool, const struct done_limits *limits);
 
 void done_free(struct done *done);

@@ -145,6 +145,8 @@ publish(struct bridge *b, struct notice *n)
                            .persistent = true,
                            .mandatory = true};
 
+    if (n->kind == EVENT_DECLINED || n->kind == EVENT_REFUSED)
+        done_sync_marks(&b->done, &b->spool);
     n->in_flight = true;
     if (link_publish(&b->links[STREAM_STATE], &m, &flight) == 0)
         return 0;
