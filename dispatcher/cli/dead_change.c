@@ -51,18 +51,32 @@ await_outcomes(struct cli *cli, const struct pg_param *ids)
     }
 }
 
+enum { IDS, ACTOR, REASON, CHANGE_PARAMS };
+
+/* What both begin with: connect, and the messages that are meant.  `ids` is the caller's, and
+ * `params` point into it. */
+static int
+open_change(struct cli *cli, const struct args *args, struct buf *ids,
+            struct pg_param params[CHANGE_PARAMS])
+{
+    int code = cli_connect(cli);
+
+    if (code == CLI_OK)
+        code = dead_ids(cli, args, ids);
+    if (code == CLI_OK) {
+        params[IDS] = cli_param(ids->data);
+        params[ACTOR] = cli_param(args_text(args, "actor"));
+        params[REASON] = cli_param(args_text(args, "reason"));
+    }
+    return code;
+}
+
 static int
 run_redrive(struct cli *cli, const struct args *args)
 {
     CLEANUP(buf_free) struct buf ids = {0};
-    int code = cli_connect(cli);
-
-    if (code == CLI_OK)
-        code = dead_ids(cli, args, &ids);
-    if (code != CLI_OK)
-        return code;
-    struct pg_param params[] = {cli_param(ids.data), cli_param(args_text(args, "actor")),
-                                cli_param(args_text(args, "reason"))};
+    struct pg_param params[CHANGE_PARAMS];
+    int code = open_change(cli, args, &ids, params);
     struct report report = {
         .sql = OUTCOMES,
         .params = params,
@@ -70,11 +84,13 @@ run_redrive(struct cli *cli, const struct args *args)
         .columns = columns,
         .n_columns = ARRAY_LEN(columns),
     };
-    code = cli_exec(cli, "SELECT hler_core.dead_redrive($1::bigint[], $2, $3)", params,
-                    ARRAY_LEN(params), NULL);
+
+    if (code == CLI_OK)
+        code = cli_exec(cli, "SELECT hler_core.dead_redrive($1::bigint[], $2, $3)", params,
+                        CHANGE_PARAMS, NULL);
     if (code != CLI_OK)
         return code;
-    int outcome = await_outcomes(cli, &params[0]);
+    int outcome = await_outcomes(cli, &params[IDS]);
     code = table_report(cli, &report);
     if (outcome == CLI_TIMEOUT)
         cli_say("no dispatcher has read all of them yet; the next that runs will");
@@ -86,16 +102,12 @@ run_drop(struct cli *cli, const struct args *args)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *rows = NULL;
     CLEANUP(buf_free) struct buf ids = {0};
-    int code = cli_connect(cli);
+    struct pg_param params[CHANGE_PARAMS];
+    int code = open_change(cli, args, &ids, params);
 
     if (code == CLI_OK)
-        code = dead_ids(cli, args, &ids);
-    if (code != CLI_OK)
-        return code;
-    struct pg_param params[] = {cli_param(ids.data), cli_param(args_text(args, "actor")),
-                                cli_param(args_text(args, "reason"))};
-    code = cli_exec(cli, "SELECT hler_core.dead_drop($1::bigint[], $2, $3) AS n", params,
-                    ARRAY_LEN(params), &rows);
+        code = cli_exec(cli, "SELECT hler_core.dead_drop($1::bigint[], $2, $3) AS n", params,
+                        CHANGE_PARAMS, &rows);
     if (code == CLI_OK)
         printf(cli->json ? "{\"dropped\":%s}\n" : "dropped %s\n", pg_get(rows, 0, "n"));
     return code;
