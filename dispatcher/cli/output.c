@@ -246,6 +246,26 @@ say_late(struct output *o)
                 o->options.operation);
 }
 
+/* What a program said beyond its limit is not above, and nothing above shows that. */
+static void
+say_dropped(struct output *o)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *rows = NULL;
+    struct pg_param params[] = {cli_param(o->options.operation), cli_param(o->options.task)};
+
+    if (cli_exec(o->cli,
+                 "SELECT coalesce(t.key, t.name) AS key, a.output_bytes, a.dropped_bytes"
+                 " FROM hler.attempts a JOIN hler.tasks t ON t.id = a.task"
+                 " WHERE a.operation = $1::uuid AND t.operation = $1::uuid AND a.dropped_bytes > 0"
+                 " AND ($2::text IS NULL OR $2 IN (t.name, t.key)) ORDER BY t.no, a.attempt",
+                 params, ARRAY_LEN(params), &rows) != CLI_OK)
+        return;
+    for (size_t i = 0; i < pg_rows(rows); i++)
+        cli_say("task %s: %s bytes of output were kept and %s dropped (output_bytes is the limit)",
+                pg_get(rows, i, "key"), pg_get(rows, i, "output_bytes"),
+                pg_get(rows, i, "dropped_bytes"));
+}
+
 void
 output_end(struct output *output, bool followed)
 {
@@ -254,6 +274,7 @@ output_end(struct output *output, bool followed)
         lines_end(&output->said[i].lines, print_line, output);
     }
     fflush(stdout);
+    say_dropped(output);
     if (followed && !output_complete(output))
         cli_say("the output is not complete");
     if (followed)

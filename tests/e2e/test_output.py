@@ -1,6 +1,8 @@
 """What a program prints arrives as it was: any bytes, any length, in order."""
 import hashlib
 
+LIMIT = 1_000_000 # of test.limited
+
 
 def output_of(stack, script, timeout=60):
     done = stack.run("test.shell", {"script": script}, timeout=timeout)
@@ -52,3 +54,19 @@ def test_output_written_after_the_program_ended_is_still_read(stack):
     _, said = output_of(stack, "(sleep 0.2; echo late) & echo early")
     assert said in (b"early\nlate\n", b"early\n")
     assert said.startswith(b"early\n")
+
+
+def test_a_flood_is_kept_to_its_limit_and_counted_beyond(stack):
+    """A gigabyte, and what it costs the others: tests/faults/figures flood."""
+    beyond = 20_000_003
+    done = stack.run("test.limited", {"script": f"yes | head -c {LIMIT + beyond}; echo sorry >&2"}, timeout=60)
+    assert done["state"] == "succeeded", done
+    stack.assert_complete(done["id"])
+    beyond += len("sorry\n")
+    attempt, = stack.attempts(done["id"])
+    assert (attempt["output_bytes"], attempt["dropped_bytes"]) == (LIMIT, beyond)
+    assert stack.output(done["id"]) == b"y\n" * (LIMIT // 2) and not stack.output(done["id"], "stderr")
+    mark, = [e for e in stack.events(done["id"]) if e["type"] == "progress"]
+    assert mark["data"] == {"kind": "output_limit", "kept_bytes": LIMIT}
+    assert stack.hler("log", str(done["id"])) == "y\n" * (LIMIT // 2)
+    assert f"task run: {LIMIT} bytes of output were kept and {beyond} dropped" in stack.last_error

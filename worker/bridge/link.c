@@ -17,7 +17,9 @@
 #define BACK_OFF_MOST_MS 10000
 #define CALL_TIMEOUT_MS 10000
 #define CONFIRM_TIMEOUT_MS 60000
-#define BULK_WINDOW_BYTES (2u * 1024u * 1024u)
+/* All queues of a broker share one log on disk: every offer and state waits there behind what
+ * a flood has open.  2 MiB were not faster, and the others' p99 was four times as long. */
+#define BULK_WINDOW_BYTES (256u * 1024u)
 #define STATE_WINDOW_BYTES (1024u * 1024u)
 
 static int
