@@ -10,8 +10,6 @@ import time
 from inject_server import broker_ctl
 from stack import read
 
-import plan
-
 SAY_EVERY_S = 5
 LOOKS = 8
 
@@ -43,29 +41,32 @@ def rows(world, query):
 
 
 def tables(world):
-    events = rows(world, """
-        SELECT task, attempt, seq, kind, stale, recorded_at FROM hler.event WHERE seq > 0
-         UNION ALL SELECT task, attempt, seq, 'output', stale, recorded_at FROM hler.output_event ORDER BY 1, 2, 3""")
+    """Of the operations since world.since."""
+    new = f"IN (SELECT id FROM hler.operation WHERE created_at > '{world.since}')"
+    of_new = f"IN (SELECT id FROM hler.task WHERE operation {new})"
+    events = rows(world, f"""
+        SELECT task, attempt, seq, kind, stale, recorded_at FROM hler.event WHERE seq > 0 AND task {of_new}
+         UNION ALL SELECT task, attempt, seq, 'output', stale, recorded_at FROM hler.output_event WHERE task {of_new} ORDER BY 1, 2, 3""")
     return {
-        "operations": rows(world, "SELECT id, type, state, cause, created_at, finished_at FROM hler.operations"),
-        "tasks": rows(world, """SELECT t.id, t.operation, t.name, t.state, t.cause, t.attempt, t.tries, t.repeatable, o.type,
-                                       t.outputs::text FROM hler.tasks t JOIN hler.operations o ON o.id = t.operation"""),
-        "attempts": rows(world, """SELECT v.*, a.lost_said FROM hler.attempts v
-                                     JOIN hler.attempt a ON a.task = v.task AND a.attempt = v.attempt"""),
+        "operations": rows(world, f"SELECT id, type, state, cause, created_at, finished_at FROM hler.operations WHERE id {new}"),
+        "tasks": rows(world, f"""SELECT t.id, t.operation, t.name, t.state, t.cause, t.attempt, t.tries, t.repeatable, o.type, t.outputs::text
+                                  FROM hler.tasks t JOIN hler.operations o ON o.id = t.operation WHERE t.operation {new}"""),
+        "attempts": rows(world, f"""SELECT v.*, a.lost_said FROM hler.attempts v
+                                      JOIN hler.attempt a ON a.task = v.task AND a.attempt = v.attempt WHERE v.operation {new}"""),
         "events": events,
-        "results": rows(world, """SELECT entity, operation, task, attempt, seq, field, value::text, stale, recorded_at FROM hler.result
-                                   ORDER BY task, attempt, seq"""),
+        "results": rows(world, f"""SELECT entity, operation, task, attempt, seq, field, value::text, stale, recorded_at FROM hler.result
+                                    WHERE task {of_new} ORDER BY task, attempt, seq"""),
         "audit": rows(world, "SELECT no, kind, id, old, new, cause FROM chaos.audit ORDER BY no"),
         "dead": rows(world, "SELECT id, source, reason, facts, encode(substr(body, 1, 300), 'escape') AS body FROM hler.dead_message"),
-        "stdout": stdout(world),
+        "stdout": stdout(world, of_new),
     }
 
 
-def stdout(world):
+def stdout(world, of_new):
     """task.attempt -> text, joined by seq (what the tables hold of programs that write plain text)."""
     found = collections.defaultdict(str)
-    for row in world.stack.sql("""SELECT task, attempt, text FROM hler.output_event WHERE stream = 'stdout' AND NOT stale
-                                   ORDER BY task, attempt, seq""", role="migrate"):
+    for row in world.stack.sql(f"""SELECT task, attempt, text FROM hler.output_event WHERE stream = 'stdout' AND NOT stale
+                                      AND task {of_new} ORDER BY task, attempt, seq""", role="migrate"):
         found[f"{row['task']}.{row['attempt']}"] += row["text"]
     return dict(found)
 
@@ -96,7 +97,7 @@ def broker_queues(world):
 def spool_files(world):
     """What lies in the spools beside what always lies there: attempts that are not over."""
     found = []
-    for worker in plan.WORKERS:
+    for worker in world.workers:
         with os.scandir(f"{world.dir}/spool/{worker}") as entries:
             found += [f"{worker}/{e.name}" for e in entries if e.name != "done" and (e.is_dir() or ".tmp" in e.name)]
     return sorted(found)
@@ -110,7 +111,7 @@ def leaks(world):
 def figures(world):
     """program -> [open descriptors, resident KiB]; a sanitizer's own memory does not count (0 KiB)."""
     found = {}
-    for name in plan.PROGRAMS:
+    for name in world.programs:
         pid = world.pid(name)
         if pid is None:
             found[name] = [0, 0]
@@ -160,7 +161,7 @@ def collect(world, load, before, late, new_ms):
     history = tables(world)
     history.update(submits=load.history, witness=witness_lines(world), verdicts=Feed().verdicts(world),
                    queues=queues_quiet(world), spool=spool_files(world), leaks=leaks(world), before=before, after=figures(world),
-                   killed=world.killed, left=[f"{w} {pid}" for w in plan.WORKERS
+                   killed=world.killed, left=[f"{w} {pid}" for w in world.workers
                                               for pid in world.children(w) + world.processes("hler-runner", w)],
                    late=late, new_ms=new_ms)
     return history

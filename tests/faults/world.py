@@ -41,19 +41,23 @@ WATCH = "CREATE TRIGGER chaos AFTER UPDATE ON hler.{0} FOR EACH ROW WHEN (OLD.st
 
 class World:
     """`guard`: name of the guard that is switched off (guards.py), or None."""
+    dispatchers, workers = plan.DISPATCHERS, plan.WORKERS
+    lost_after_ms, settings = LOST_AFTER_MS, SETTINGS
 
     def __init__(self, guard=None):
         self.guard = guard
-        self.stack = Stack("--workers", str(len(plan.WORKERS)), "--dispatchers", str(len(plan.DISPATCHERS)), "--slots", "6",
-                           "--lost-after-ms", str(LOST_AFTER_MS), *[w for s in SETTINGS for w in ("--set", s)], start=False)
+        self.programs = self.dispatchers + self.workers
+        self.stack = Stack("--workers", str(len(self.workers)), "--dispatchers", str(len(self.dispatchers)), "--slots", "6",
+                           "--lost-after-ms", str(self.lost_after_ms), *[w for s in self.settings for w in ("--set", s)], start=False)
         self.dir = self.stack.dir
         self.own = os.path.join(self.dir, "chaos") # ours: the witness, the clocks
         self.proxies = Proxies()
         self.broker, self.database = {}, {} # program -> proxy
-        self.locks = {name: threading.RLock() for name in plan.PROGRAMS + plan.SERVERS}
+        self.locks = {name: threading.RLock() for name in self.programs + plan.SERVERS}
         self.tap = None
         self.load = None
         self.away = set() # programs that are not to be revived now
+        self.since = "-infinity" # whose operations the history is of
         self.killed = [] # names of attempts whose runner was killed
 
     # ---- up and down ----
@@ -76,7 +80,7 @@ class World:
 
     def mount_spools(self):
         """As root each spool is a small disk of its own."""
-        for name in plan.WORKERS:
+        for name in self.workers:
             os.makedirs(f"{self.dir}/spool/{name}")
             if os.geteuid() == 0:
                 subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SPOOL_MIB}m,mode=0700", "hler-chaos", f"{self.dir}/spool/{name}"],
@@ -85,7 +89,7 @@ class World:
     def make_clocks(self):
         subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-D_GNU_SOURCE", "-o", f"{self.own}/clockjump.so", f"{HERE}/clockjump.c",
                         "-ldl"], check=True)
-        for name in plan.PROGRAMS:
+        for name in self.programs:
             with open(self.clock(name), "wb") as f:
                 f.write(struct.pack("q", 0))
 
@@ -93,6 +97,9 @@ class World:
         """Faster menders, and an audit of all moves that the product knows nothing of."""
         for name, value in TABLE_SETTINGS.items():
             self.stack.sql("UPDATE hler.setting SET value = %s WHERE name = %s", value, name, role="migrate")
+        self.watch_tables()
+
+    def watch_tables(self):
         self.stack.sql(AUDIT + "".join(WATCH.format(t) for t in ("operation", "task", "attempt")), role="migrate")
 
     def make_admin(self):
@@ -109,12 +116,12 @@ class World:
 
     def go_through_proxies(self):
         ports = read(f"{self.dir}/run/ports").split()
-        for name in plan.PROGRAMS:
+        for name in self.programs:
             path = f"{self.dir}/etc/{name}.conf"
             text = read(path)
             self.broker[name] = self.proxies.add(int(ports[1]))
             text = re.sub(r"(\bport = )\d+", rf"\g<1>{self.broker[name].port}", text)
-            if name in plan.DISPATCHERS:
+            if name in self.dispatchers:
                 self.database[name] = self.proxies.add(int(ports[0]))
                 text = re.sub(r"(\bport=)\d+", rf"\g<1>{self.database[name].port}", text)
             with open(path, "w", encoding="utf-8") as f:
@@ -123,7 +130,7 @@ class World:
 
     def down(self):
         """Ends all; the files stay."""
-        for name in plan.WORKERS:
+        for name in self.workers:
             for pid in self.processes("hler-spawner", name):
                 signal_quietly(pid, signal.SIGCONT)
         if self.tap is not None:
@@ -131,7 +138,7 @@ class World:
         try:
             subprocess.run([f"{TOP}/deploy/stack", "down", self.dir], check=True, stderr=subprocess.DEVNULL)
         finally:
-            for name in plan.WORKERS:
+            for name in self.workers:
                 subprocess.run(["umount", "-l", f"{self.dir}/spool/{name}"], check=False, stderr=subprocess.DEVNULL)
             self.proxies.end()
 
@@ -140,7 +147,7 @@ class World:
     def restart(self, name, timeout=60):
         """A program of ours with its clock, or a server; whatever is left of it is ended first."""
         environ = dict(os.environ)
-        if name in plan.PROGRAMS:
+        if name in self.programs:
             environ.update(HLER_GUARD_OFF=self.guard or "", LD_PRELOAD=f"{self.own}/clockjump.so", HLER_CLOCK=self.clock(name))
             environ.update({n: self.stack.sanitizer_options(n) for n in SANITIZERS})
             environ["ASAN_OPTIONS"] += ":verify_asan_link_order=0" # the clock's library comes first
