@@ -146,7 +146,9 @@ start_runner(const struct spawner_state *s, const struct request *q)
     return 0;
 }
 
-static void
+/* Returns -1 if the worker could not be told, which would wait for ever: the end of this process is an answer, too, and
+ * sends it to the spool. */
+static int
 serve(const struct spawner_state *s, size_t len)
 {
     struct request_answer answer = {.error = 0};
@@ -161,8 +163,13 @@ serve(const struct spawner_state *s, size_t len)
     errno = answer.error;
     if (answer.error != 0)
         log_warn("attempt=%s not started: %m", answer.dir);
-    if (send(SPAWNER_SOCKET, &answer, sizeof answer, MSG_NOSIGNAL) == -1)
-        log_warn("attempt=%s answer to the worker: %m", answer.dir); /* it will read the spool */
+    while (send(SPAWNER_SOCKET, &answer, sizeof answer, MSG_NOSIGNAL) == -1) {
+        if (errno == EPIPE)
+            return 0; /* the next one will read the spool */
+        if (errno != EINTR)
+            return log_errno(errno, "attempt=%s answer to the worker: %m", answer.dir);
+    }
+    return 0;
 }
 
 static int
@@ -173,9 +180,9 @@ serve_all(const struct spawner_state *s)
 
         if (n == 0)
             return EXIT_SUCCESS; /* the worker is gone; its runners are not */
-        if (n > 0)
-            serve(s, (size_t)n);
-        else if (errno != EINTR && errno != ECONNRESET) {
+        if (n > 0 && serve(s, (size_t)n) == -1)
+            return EXIT_FAILURE;
+        if (n == -1 && errno != EINTR && errno != ECONNRESET) {
             log_err("socket to the worker: %m");
             return EXIT_FAILURE;
         }
