@@ -183,7 +183,7 @@ CREATE INDEX attempt_lost ON hler.attempt (lost_at) WHERE state = 'lost';
 CREATE INDEX attempt_stop ON hler.attempt (task)
     WHERE stop_requested_at IS NOT NULL AND stop_sent_at IS NULL;
 
--- Ended and fenced attempts some of whose events have not come yet, as far as is known.
+-- Ended, lost and fenced attempts some of whose events have not come yet, as far as is known.
 CREATE TABLE hler.gap (
     task    uuid NOT NULL,
     attempt integer NOT NULL,

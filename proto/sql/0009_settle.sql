@@ -89,6 +89,7 @@ DECLARE
     lost    hler_core.attempt_ref[];
     ended   hler_core.attempt_ref[];
     gone    hler_core.attempt_ref[]; -- never started, and never will be under this token
+    ending  boolean; -- some were lost by their worker's word
 BEGIN
     SELECT array_agg(f.ref) FILTER (WHERE f.state = 'offered' AND (f.ran OR f.lost_said)),
            array_agg(f.ref) FILTER (WHERE f.state IN ('offered', 'granted', 'lost') AND f.ran
@@ -98,8 +99,8 @@ BEGIN
            array_agg(f.ref) FILTER (WHERE NOT f.ran AND (f.state IN ('offered', 'granted')
                                                          OR f.state = 'lost' AND NOT f.lost_said)
                                       AND (f.refused OR f.declined AND f.state <> 'offered')),
-           coalesce(bool_or(f.state = 'lost'), false)
-      INTO adopted, started, lost, ended, gone, any_live
+           coalesce(bool_or(f.state = 'lost'), false), bool_or(f.lost_said AND NOT f.over)
+      INTO adopted, started, lost, ended, gone, any_live, ending
       FROM (SELECT (a.task, a.attempt)::hler_core.attempt_ref AS ref, a.state, a.refused, a.declined,
                    -- a worker that has nothing of what did start has lost it
                    a.lost_said OR a.declined AND a.started_at IS NOT NULL AS lost_said,
@@ -117,6 +118,13 @@ BEGIN
       FROM unnest(ended) AS w JOIN hler.attempt AS a ON a.task = w.task AND a.attempt = w.attempt
      WHERE a.events_recorded < a.last_seq
     ON CONFLICT DO NOTHING;
+    IF ending THEN -- nobody says how many events those have: their worker is asked once anyhow
+        INSERT INTO hler.gap (task, attempt, worker, since)
+        SELECT a.task, a.attempt, a.worker, clock_timestamp()
+          FROM unnest(tasks, attempts) AS w (task, attempt)
+          JOIN hler.attempt AS a ON a.task = w.task AND a.attempt = w.attempt AND a.state = 'lost' AND a.lost_said
+        ON CONFLICT DO NOTHING;
+    END IF;
     -- one that is lost already may have said why
     any_live := any_live OR started IS NOT NULL OR lost IS NOT NULL OR ended IS NOT NULL;
     any_over := ended IS NOT NULL;

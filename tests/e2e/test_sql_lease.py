@@ -183,6 +183,22 @@ def asked(db, offer, held=()):
     return any(r[:2] == ("report", offer["task"]) for r in db.beat(held))
 
 
+def test_what_the_broker_lost_of_a_lost_attempt_is_asked_for(db):
+    db.type()
+    db.submit()
+    db.beat()
+    offer = granted(db)
+    lost = (offer, "lost", None, {"cause": "runner_died", "message": "x"})
+    result = {"entity": "0195fe5a-0000-7000-8000-00000000000b", "field": "f", "mode": "set", "secret": False, "value": 1}
+    db.events([(offer, "started", 1, {}), lost])
+    assert not asked(db, offer), "not at once"
+    db.rows("UPDATE hler.gap SET since = since - interval '1 min'")
+    assert asked(db, offer)
+    assert db.events([lost, (offer, "started", 1, {}), (offer, "result", 2, result)]) == ["duplicate"] * 2 + ["recorded"]
+    assert not asked(db, offer)
+    assert db.one("SELECT state FROM hler.attempts") == "lost" and db.one("SELECT value FROM hler.results") == 1
+
+
 @pytest.mark.parametrize("how", ["SELECT hler.retry_lost(%s)", "SELECT hler.cancel(%s)", "SELECT 1 FROM hler_core.clock_step() WHERE %s <> ''"])
 @pytest.mark.parametrize("answer", ["all", "declined", "lost"])
 def test_what_the_broker_lost_of_a_fenced_attempt_is_asked_for(db, how, answer):

@@ -25,6 +25,8 @@ INCOMPLETE = """
 SELECT task::text || '.' || attempt FROM hler.attempts
  WHERE state IN ('succeeded', 'failed', 'timed_out', 'cancelled') AND NOT output_complete"""
 
+GAPS = "SELECT task::text || '.' || attempt || ' of ' || worker || ' may have more events' FROM hler.gap"
+
 
 def witness_lines(world):
     """(what, task, attempt, detail) in the order in which they happened."""
@@ -126,7 +128,7 @@ def wait_quiet(world, timeout):
     """Until all tasks are over, all events recorded, all spools and queues empty.  What is not over then stays in the
     history, for the invariants to find."""
     looks = (lambda: world.stack.sql(UNFINISHED, role="migrate"), lambda: world.stack.sql(INCOMPLETE, role="migrate"),
-             lambda: spool_files(world), lambda: world.stack.sql("SELECT id::text FROM hler.verdict", role="migrate"))
+             lambda: world.stack.sql(GAPS, role="migrate"), lambda: spool_files(world), lambda: world.stack.sql("SELECT id::text FROM hler.verdict", role="migrate"))
     def left():
         return [str(list(r.values())[0]) if isinstance(r, dict) else r for look in looks for r in look()]
     end, said = time.monotonic() + timeout, time.monotonic()

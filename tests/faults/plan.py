@@ -64,8 +64,6 @@ KINDS = {
     "garbage": Kind(2, 0, 0, 0, ("broker",)),
 }
 
-
-LOSSY = ("purge", "lose-states", "delete") # the broker loses what it had confirmed
 # In every plan, however the dice fall: what the guards are for (guards.py).
 SURE = ("away", "late-grant", "late-grant", "clone", "clone", "lose-states", "lose-states", "forge-ends", "duplicate-offers")
 SURE_UNTIL = 0.65

@@ -150,7 +150,7 @@ class Trial:
         seen = history.tables(world)
         seen.update(submits=self.load.history, witness=history.witness_lines(world), verdicts=history.Feed().verdicts(world),
                     queues={q: [0, 0] for q in invariants.QUIET_QUEUES}, spool=history.spool_files(world), leaks=[], before=before,
-                    after=history.figures(world), killed=world.killed, late=late, new_ms=new_ms, lossy=False,
+                    after=history.figures(world), killed=world.killed, late=late, new_ms=new_ms,
                     left=[f"{w} {pid}" for w in world.workers for pid in world.children(w) + world.processes("hler-runner", w)])
         return seen
 

@@ -46,7 +46,6 @@ def trial(world, seed, faults, requests):
     late = history.wait_quiet(world, HEAL_S)
     say(f"{'all over' if not late else 'not all over'} {time.monotonic() - healed:.1f} s after healing")
     seen = history.collect(world, load, before, late, new_operation(world))
-    seen["lossy"] = any(injector.done[kind] for kind in plan.LOSSY)
     return seen, injector
 
 
