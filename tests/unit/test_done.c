@@ -128,6 +128,24 @@ test_by_age(void **state)
     expect_newest(f, 0);
 }
 
+static void
+test_the_wall_clock_ends_none(void **state)
+{
+    struct fixture *f = *state;
+    struct timespec times[2] = {{.tv_sec = 1}, {.tv_sec = 1}}; /* as after a jump by decades */
+    char name[80], path[120];
+
+    for (int i = 0; i < JOURNALS; i++) {
+        name_of(i, name);
+        snprintf(path, sizeof path, "%s/" JOURNAL_FILE, name);
+        assert_int_equal(utimensat(f->spool.done_fd, path, times, 0), 0);
+    }
+    done_free(&f->done);
+    assert_int_equal(done_scan(&f->done, &f->spool), 0);
+    done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, MANY, MANY * BYTES, 0});
+    expect_newest(f, JOURNALS);
+}
+
 #define MARKS 3
 static int syncs, sync_fails;
 
@@ -226,6 +244,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_by_size, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_by_number, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_by_age, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_wall_clock_ends_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_young_marks_stay, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_old_marks_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_marks_are_synced_together, set_up, tear_down),

@@ -20,14 +20,13 @@
 #include "worker/runner/journal.h"
 #include "worker/runner/request.h"
 
-#define US_PER_S 1000000
 #define NS_PER_S INT64_C(1000000000)
 
 struct done_entry {
     struct done_entry *next;
     char name[IDENT_NAME_SIZE];
-    int64_t since_us; /* of a journal: wall clock, it must count over a restart */
-    int64_t since_ns; /* of a mark: CLOCK_BOOTTIME, at the earliest the start of the program */
+    int64_t written_s; /* wall clock: only for the order of those that were there before */
+    int64_t since_ns;  /* CLOCK_BOOTTIME, at the earliest the start of the program */
     bool is_mark;
     int64_t bytes;
 };
@@ -43,11 +42,11 @@ describe(const struct spool *spool, const char *name)
     snprintf(path, sizeof path, "%s/" JOURNAL_FILE, e->name);
     if (fstatat(spool->done_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0) {
         e->bytes = st.st_size;
-        e->since_us = (int64_t)st.st_mtim.tv_sec * US_PER_S;
+        e->written_s = st.st_mtim.tv_sec;
     } else {
         e->is_mark = true;
-        e->since_ns = clock_boot_ns();
     }
+    e->since_ns = clock_boot_ns();
     return e;
 }
 
@@ -72,7 +71,7 @@ by_age(const void *a, const void *b)
     const struct done_entry *x = *(struct done_entry *const *)a;
     const struct done_entry *y = *(struct done_entry *const *)b;
 
-    return (x->since_us > y->since_us) - (x->since_us < y->since_us);
+    return (x->written_s > y->written_s) - (x->written_s < y->written_s);
 }
 
 int
@@ -124,14 +123,11 @@ strip(const struct spool *spool, const char *name)
 int
 done_move(struct done *done, const struct spool *spool, const char *name)
 {
-    struct done_entry *e;
 
     strip(spool, name);
     if (renameat(spool->dir_fd, name, spool->done_fd, name) == -1)
         return log_errno(errno, "attempt=%s: cannot be moved to " SPOOL_DONE ": %m", name);
-    e = describe(spool, name);
-    e->since_us = clock_wall_us();
-    append(done, e);
+    append(done, describe(spool, name));
     return 0;
 }
 
@@ -174,20 +170,27 @@ done_sync_marks(struct done *done, const struct spool *spool)
         log_warn("spool=%s dir=" SPOOL_DONE ": cannot be synced: %m", spool->path);
 }
 
+/* By a clock that nobody sets: what is kept here is the only copy of what the broker may have lost. */
+static int64_t
+age_ns(const struct done_list *list)
+{
+    return clock_boot_ns() - list->first->since_ns;
+}
+
 static bool
 journal_is_over(const struct done *done, const struct done_limits *limits)
 {
-    return done->journals.first->since_us < clock_wall_us() - limits->keep_s * US_PER_S ||
+    return age_ns(&done->journals) >= limits->keep_s * NS_PER_S ||
            (int64_t)done->journals.count > limits->count || done->bytes > limits->bytes;
 }
 
 static bool
 mark_is_over(const struct done *done, const struct done_limits *limits)
 {
-    int64_t age_ns = clock_boot_ns() - done->marks.first->since_ns;
+    int64_t age = age_ns(&done->marks);
 
-    return age_ns >= limits->mark_ms * CLOCK_MS_NS &&
-           (age_ns >= limits->keep_s * NS_PER_S || (int64_t)done->marks.count > limits->count);
+    return age >= limits->mark_ms * CLOCK_MS_NS &&
+           (age >= limits->keep_s * NS_PER_S || (int64_t)done->marks.count > limits->count);
 }
 
 static struct done_entry *

@@ -48,8 +48,8 @@ struct done_limits {
         mark_ms; /* marks stay for so long whatever the others say: grants may be on their way */
 };
 
-/* Remove the oldest until the rest is within the limits.  Marks have no bytes, and their age counts by
- * CLOCK_BOOTTIME, from the start of the program for those that were there: a clock that is set ends none. */
+/* Remove the oldest until the rest is within the limits.  Marks have no bytes.  Ages count by CLOCK_BOOTTIME, from the
+ * start of the program for what was there before: a clock that is set ends none. */
 void done_expire(struct done *done, const struct spool *spool, const struct done_limits *limits);
 
 void done_free(struct done *done);
