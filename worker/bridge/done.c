@@ -123,7 +123,6 @@ strip(const struct spool *spool, const char *name)
 int
 done_move(struct done *done, const struct spool *spool, const char *name)
 {
-
     strip(spool, name);
     if (renameat(spool->dir_fd, name, spool->done_fd, name) == -1)
         return log_errno(errno, "attempt=%s: cannot be moved to " SPOOL_DONE ": %m", name);
