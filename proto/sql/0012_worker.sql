@@ -150,8 +150,10 @@ BEGIN
     IF inst IS NULL OR NOT hler_core.heard(username, reply_to, b) THEN
         RETURN;
     END IF;
-    PERFORM hler_core.take_back(username, inst, held);
-    PERFORM hler_core.note_strays(username, held);
+    IF cardinality(held) > 0 THEN
+        PERFORM hler_core.take_back(username, inst, held);
+        PERFORM hler_core.note_strays(username, held);
+    END IF;
     -- Before the beat, after which the worker may take work.
     RETURN QUERY SELECT username, reply_to, sess, num, d.kind, NULL::uuid, NULL::int, NULL::text, NULL::text, NULL::bigint
                    FROM hler_core.drain_for(username, b) AS d (kind) WHERE d.kind IS NOT NULL;

@@ -127,6 +127,8 @@ END $$;
 
 CREATE FUNCTION hler_core.clock_step() RETURNS TABLE (promoted int, expired int)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    keep CONSTANT interval := hler_core.ms(hler_core.setting('worker_keep_ms')); -- once, not for each worker
 BEGIN
     PERFORM hler_core.may_be_lost();
     PERFORM hler_core.make_partitions();
@@ -142,7 +144,7 @@ BEGIN
         expired := hler_core.end_start_by() + hler_core.end_leases();
     END IF;
     DELETE FROM hler.worker AS w
-     WHERE w.last_seen_at < clock_timestamp() - hler_core.ms(hler_core.setting('worker_keep_ms'))
+     WHERE w.last_seen_at < clock_timestamp() - keep
        AND NOT hler_core.is_live(w)
        AND NOT EXISTS (SELECT FROM hler.attempt AS a
                         WHERE a.worker = w.id AND a.state IN ('granted', 'started', 'lost'));

@@ -106,14 +106,14 @@ SELECT l.entity, l.field,
 
 CREATE VIEW hler.workers AS
 SELECT w.id,
-       CASE WHEN w.stopped THEN 'stopped' WHEN NOT hler_core.is_live(w) THEN 'silent'
+       CASE WHEN w.stopped THEN 'stopped' WHEN NOT hler_core.is_live(w, s) THEN 'silent'
             WHEN w.draining THEN 'draining' ELSE 'live' END AS state,
        w.pool, w.slots, w.free,
        (SELECT count(*) FROM hler.attempt AS a WHERE a.worker = w.id AND a.state IN ('granted', 'started')) AS running,
        w.version, w.executors, w.instance, w.spool_bytes, w.oldest_unsent_ms,
        CASE WHEN d.name IS NULL THEN NULL
             WHEN EXISTS (SELECT FROM hler.attempt AS a WHERE a.worker = w.id AND a.state IN ('granted', 'started', 'lost'))
-                 OR hler_core.is_live(w) AND NOT (w.draining AND w.held = 0)
+                 OR hler_core.is_live(w, s) AND NOT (w.draining AND w.held = 0)
             THEN CASE WHEN w.draining THEN 'draining' ELSE 'asked' END
             ELSE 'quiet' END AS drain,
        concat_ws('; ', nullif(w.conflict, ''), nullif(w.note, ''),
@@ -135,11 +135,11 @@ SELECT p.name,
            CASE WHEN w.workers = 0 THEN 'no live worker' END,
            (SELECT 'no live worker has executor ' || string_agg(DISTINCT d.executor, ', ') FROM hler.task_type AS d
              WHERE d.pool = p.name AND w.workers > 0 AND NOT EXISTS (
-                   SELECT FROM hler.worker AS x WHERE x.pool = p.name AND hler_core.is_live(x)
+                   SELECT FROM hler.worker AS x WHERE x.pool = p.name AND hler_core.is_live(x, s)
                       AND coalesce(x.executors::jsonb ? d.executor, true)))) AS note
-  FROM hler.pool AS p,
+  FROM hler.silence AS s, hler.pool AS p,
        LATERAL (SELECT count(*) AS workers, coalesce(sum(x.slots), 0) AS slots, coalesce(sum(x.free), 0) AS free
-                  FROM hler.worker AS x WHERE x.pool = p.name AND hler_core.is_live(x) AND NOT x.draining) AS w;
+                  FROM hler.worker AS x WHERE x.pool = p.name AND hler_core.is_live(x, s) AND NOT x.draining) AS w;
 
 CREATE VIEW hler.catalog AS
 SELECT t.name, t.version, t.version = max(t.version) OVER (PARTITION BY t.name) AS newest, t.description,
