@@ -133,10 +133,9 @@ def i5_output_true(h):
         if r["field"] == "step":
             results[key(r)].append(json.loads(r["value"]))
     for a in h["attempts"]:
-        said = lines.get(key(a))
-        if said is None:
+        said, given = lines.get(key(a)), inputs.get(a["operation"], {})
+        if said is None or "steps" not in given: # a playbook: what a clone says to have run of it is for I2 and I3
             continue
-        given = inputs[a["operation"]]
         text = h["stdout"].get(key(a), "")
         if a["state"] != "void" and not expected_output(key(a), given["steps"], given["bulk"]).startswith(text):
             yield f"attempt {key(a)}: output that the witness never wrote: …{text[-80:]!r}"
