@@ -47,7 +47,7 @@ enum mq_outcome {
 struct mq_message {
     const char *exchange, *routing_key;
     const char *content_type, *type, *message_id; /* may be NULL */
-    const char *reply_to;                         /* may be NULL */
+    const char *reply_to, *correlation_id;        /* may be NULL */
     const void *body;
     size_t len;
     bool persistent, mandatory;
@@ -59,7 +59,8 @@ struct mq_delivery {
     uint64_t tag;      /* for mq_ack() */
     bool redelivered;
     const char *routing_key, *exchange;
-    const char *content_type, *type, *message_id, *user_id, *reply_to; /* NULL when absent */
+    const char *content_type, *type, *message_id, *user_id; /* NULL when absent */
+    const char *reply_to, *correlation_id;                  /* the same */
     const char *body; /* NUL-terminated beyond len; NULL when size > max_body_bytes */
     size_t len;       /* size of the body, kept or not */
 };

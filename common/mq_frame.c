@@ -147,7 +147,8 @@ keep_properties(struct mq_assembly *in, const amqp_basic_properties_t *p)
                   {AMQP_BASIC_TYPE_FLAG, MQ_S_TYPE, p->type},
                   {AMQP_BASIC_MESSAGE_ID_FLAG, MQ_S_MESSAGE_ID, p->message_id},
                   {AMQP_BASIC_USER_ID_FLAG, MQ_S_USER_ID, p->user_id},
-                  {AMQP_BASIC_REPLY_TO_FLAG, MQ_S_REPLY_TO, p->reply_to}};
+                  {AMQP_BASIC_REPLY_TO_FLAG, MQ_S_REPLY_TO, p->reply_to},
+                  {AMQP_BASIC_CORRELATION_ID_FLAG, MQ_S_CORRELATION_ID, p->correlation_id}};
 
     for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
         if ((p->_flags & wanted[i].flag) != 0)
@@ -178,6 +179,7 @@ end_delivery(struct mq *mq)
         .message_id = kept(in, MQ_S_MESSAGE_ID),
         .user_id = kept(in, MQ_S_USER_ID),
         .reply_to = kept(in, MQ_S_REPLY_TO),
+        .correlation_id = kept(in, MQ_S_CORRELATION_ID),
         .body = !whole                  ? NULL
                 : in->body.data != NULL ? in->body.data
                                         : "",

@@ -45,7 +45,8 @@ enum mq_string {
     MQ_S_TYPE,
     MQ_S_MESSAGE_ID,
     MQ_S_USER_ID,
-    MQ_S_REPLY_TO
+    MQ_S_REPLY_TO,
+    MQ_S_CORRELATION_ID
 };
 
 struct mq_consumer {

@@ -41,7 +41,8 @@ static bool
 fits(const struct mq_message *m)
 {
     return is_short(m->exchange) && is_short(m->routing_key) && is_short(m->content_type) &&
-           is_short(m->type) && is_short(m->message_id) && is_short(m->reply_to);
+           is_short(m->type) && is_short(m->message_id) && is_short(m->reply_to) &&
+           is_short(m->correlation_id);
 }
 
 static void
@@ -72,6 +73,7 @@ send_message(struct mq *mq, const struct mq_message *m, uint64_t seq)
     set_text(&p, AMQP_BASIC_TYPE_FLAG, &p.type, m->type);
     set_text(&p, AMQP_BASIC_MESSAGE_ID_FLAG, &p.message_id, m->message_id);
     set_text(&p, AMQP_BASIC_REPLY_TO_FLAG, &p.reply_to, m->reply_to);
+    set_text(&p, AMQP_BASIC_CORRELATION_ID_FLAG, &p.correlation_id, m->correlation_id);
     set_text(&p, AMQP_BASIC_USER_ID_FLAG, &p.user_id, mq->config.user);
     mq_guard_enter(mq->guard);
     status = amqp_basic_publish(mq->conn, MQ_CHANNEL, mq_bytes(m->exchange),

@@ -16,6 +16,7 @@
 /* What is left to be done with one. */
 enum work {
     WORK_CLAIM,
+    WORK_STAND, /* claims made ahead */
     WORK_STATE,
     WORK_LIFE, /* heartbeats and ticks */
     WORK_GONE,

@@ -25,6 +25,7 @@ do_batch(struct intake *in)
         {in->flow, WORK_CLAIM, intake_claims, in},
         {in->flow, WORK_STATE, intake_states, in},
         {in->flow, WORK_LIFE, intake_life, in},
+        {in->flow, WORK_STAND, intake_stand, in},
         {in->flow, WORK_GONE, intake_gone, in},
         {in->flow, WORK_REJECTED, dead_rejected, in->flow},
         {in->flow, WORK_DEAD, dead_letter, in->flow}, /* last: the others may add to it */

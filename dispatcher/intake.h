@@ -24,6 +24,7 @@ void intake_sort(struct item *item);
 
 /* The kinds of work; each a batch_fn with the struct intake as context. */
 enum flow_status intake_claims(void *intake, struct item **items, size_t n);
+enum flow_status intake_stand(void *intake, struct item **items, size_t n);
 enum flow_status intake_states(void *intake, struct item **items, size_t n);
 enum flow_status intake_life(void *intake, struct item **items, size_t n);
 enum flow_status intake_gone(void *intake, struct item **items, size_t n);

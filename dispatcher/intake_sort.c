@@ -26,7 +26,7 @@ sort_claim(struct item *item, struct fault *fault)
         return -1;
     if (!control_matches(item->reply_to, item->user, item->claim->session))
         return fault_set(fault, FAULT_BAD_KEY, "reply_to: expected hler.control.<user>.<session>");
-    item->work = WORK_CLAIM;
+    item->work = item->claim->n > 0 ? WORK_CLAIM : WORK_STAND;
     return 0;
 }
 

@@ -151,6 +151,9 @@ on_settled(void *ctx, const struct parcel_label *label, enum mq_outcome outcome)
     case OUTBOX_OFFER:
         outbox_pool_settled(outbox, label->name, outcome);
         break;
+    case OUTBOX_GRANT:
+        outbox_grant_settled(outbox, label->name, outcome);
+        break;
     case OUTBOX_VERDICT:
         outbox_verdict_settled(outbox, label->name, outcome);
         break;

@@ -42,7 +42,7 @@ struct outbox {
     size_t n_verdicts;        /* under way */
 };
 
-enum outbox_parcel { OUTBOX_OFFER, OUTBOX_STOP, OUTBOX_VERDICT };
+enum outbox_parcel { OUTBOX_OFFER, OUTBOX_GRANT, OUTBOX_STOP, OUTBOX_VERDICT };
 
 /* How many more messages may be taken from the tables. */
 size_t outbox_room(const struct outbox *outbox);
@@ -61,6 +61,9 @@ enum flow_status outbox_reoffer(struct outbox *outbox) MUST_CHECK;
 
 /* Publish the rows of offer_due() or reoffer_due(); returns how many. */
 size_t outbox_send_offers(struct outbox *outbox, const struct pg_result *result);
+
+/* The outcome of one grant: where no queue has had it, the tables may take it back. */
+void outbox_grant_settled(struct outbox *outbox, const char *id, enum mq_outcome outcome);
 
 /* The outcome of one offer: whether its pool has a queue that takes it. */
 void outbox_pool_settled(struct outbox *outbox, const char *pool, enum mq_outcome outcome);

@@ -84,7 +84,7 @@ parcel_new(const struct mq_message *m, const struct parcel_label *label)
     parcel->strings =
         mem_alloc(pack_size(m->exchange) + pack_size(m->routing_key) + pack_size(m->content_type) +
                   pack_size(m->type) + pack_size(m->message_id) + pack_size(m->reply_to) +
-                  pack_size(label->name) + m->len + 1);
+                  pack_size(m->correlation_id) + pack_size(label->name) + m->len + 1);
     at = parcel->strings;
     parcel->message = *m;
     parcel->message.exchange = pack_string(&at, m->exchange);
@@ -93,6 +93,7 @@ parcel_new(const struct mq_message *m, const struct parcel_label *label)
     parcel->message.type = pack_string(&at, m->type);
     parcel->message.message_id = pack_string(&at, m->message_id);
     parcel->message.reply_to = pack_string(&at, m->reply_to);
+    parcel->message.correlation_id = pack_string(&at, m->correlation_id);
     parcel->label = *label;
     parcel->label.name = pack_string(&at, label->name);
     memcpy(at, m->body, m->len);

@@ -34,9 +34,11 @@ verdict_parse(const char *text, enum verdict *out)
 void
 claim_encode(const struct claim *claim, struct buf *out)
 {
-    buf_printf(
-        out, "{\"v\":1,\"session\":\"%s\",\"instance\":\"%s\",\"claim\":%" PRId64 ",\"attempts\":[",
-        claim->session, claim->instance, claim->number);
+    buf_printf(out, "{\"v\":1,\"session\":\"%s\",\"instance\":\"%s\",\"claim\":%" PRId64,
+               claim->session, claim->instance, claim->number);
+    if (claim->n == 0)
+        buf_printf(out, ",\"free\":%" PRId64, claim->free);
+    buf_puts(out, ",\"attempts\":[");
     for (size_t i = 0; i < claim->n; i++)
         buf_printf(out, "%s{\"task\":\"%s\",\"attempt\":%d,\"token\":\"%s\"}", i > 0 ? "," : "",
                    claim->attempts[i].task, (int)claim->attempts[i].attempt,

@@ -15,7 +15,8 @@
 struct claim {
     char session[UUID_TEXT_SIZE], instance[UUID_TEXT_SIZE];
     int64_t number; /* rises by one with each claim message of a session */
-    size_t n;       /* 1 .. LIMIT_CLAIMS */
+    size_t n;       /* 0 .. LIMIT_CLAIMS; 0 = a standing claim */
+    int64_t free;   /* slots: of a standing claim */
     struct attempt_name attempts[LIMIT_CLAIMS];
 };
 

@@ -12,8 +12,6 @@ read_attempts(struct json_object *list, struct claim *out, struct fault *fault)
     struct json_error err = {""};
 
     out->n = json_object_array_length(list);
-    if (out->n == 0)
-        return fault_set(fault, FAULT_BAD_SCHEMA, "attempts: expected 1 to %d", LIMIT_CLAIMS);
     for (size_t i = 0; i < out->n; i++) {
         struct json_object *item = json_object_array_get_idx(list, i);
 
@@ -39,6 +37,7 @@ claim_decode(const char *body, size_t len, struct claim *out, struct fault *faul
     if (json_get_uuid(root, "session", false, &session, &err) == -1 ||
         json_get_uuid(root, "instance", false, &instance, &err) == -1 ||
         json_get_int(root, "claim", false, 1, LIMIT_SAFE_INTEGER, &out->number, &err) == -1 ||
+        json_get_int(root, "free", true, 0, LIMIT_SLOTS, &out->free, &err) == -1 ||
         json_get_array(root, "attempts", false, LIMIT_CLAIMS, &list, &err) == -1)
         return fault_set(fault, FAULT_BAD_SCHEMA, "%s", err.text);
     snprintf(out->session, sizeof out->session, "%s", session);

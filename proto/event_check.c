@@ -11,7 +11,6 @@
 
 #define SIGNALS 64
 #define EXIT_CODES 255
-#define SLOTS_MAX 10000
 #define HELD_MAX 100000
 
 /* One member of one kind.  words: the closed list of a string, or NULL. */
@@ -83,8 +82,9 @@ static const struct rule heartbeat[] = {
     {.name = "instance", .form = UUID},
     {.name = "boot_id", .form = TEXT, .max = LIMIT_TYPE_BYTES},
     {.name = "pool", .form = ID},
-    {.name = "slots", .form = COUNT, .max = SLOTS_MAX},
-    {.name = "free", .form = COUNT, .max = SLOTS_MAX},
+    {.name = "slots", .form = COUNT, .max = LIMIT_SLOTS},
+    {.name = "free", .form = COUNT, .max = LIMIT_SLOTS},
+    {.name = "claim", .form = COUNT, .optional = true},
     {.name = "draining", .form = FLAG},
     {.name = "spool_bytes", .form = COUNT},
     {.name = "oldest_unsent_ms", .form = COUNT},

@@ -60,6 +60,7 @@ struct event_heartbeat {
     const char *executors; /* JSON text of an object: name -> version */
     int64_t number;
     int64_t slots, free_slots;
+    int64_t claim; /* a standing claim; 0 = none */
     bool draining;
     int64_t spool_bytes, oldest_unsent_ms;
     const struct event_held_attempt *held;

@@ -23,6 +23,8 @@ event_data_heartbeat(struct buf *out, const struct event_heartbeat *h)
                h->boot_id, h->pool);
     buf_printf(out, "\"slots\":%" PRId64 ",\"free\":%" PRId64 ",\"draining\":%s,", h->slots,
                h->free_slots, h->draining ? "true" : "false");
+    if (h->claim > 0)
+        buf_printf(out, "\"claim\":%" PRId64 ",", h->claim);
     buf_printf(out, "\"spool_bytes\":%" PRId64 ",\"oldest_unsent_ms\":%" PRId64 ",\"note\":",
                h->spool_bytes, h->oldest_unsent_ms);
     json_quote(out, h->note, strlen(h->note));

@@ -5,7 +5,7 @@
  * them, and several things may happen between two.  Attempt k is the k-th one, token and number in one.
  *
  * Guards that can be taken out: NO_CAS, NO_TOKEN, NO_LEASE, NO_INSTANCE, NO_START_AGE, NO_MARK,
- * NO_LEASE_HEARD, NO_GRACE_WAIT, NO_STOP, NO_REPORT.  Settings: REPEATABLE, CLONE, HANG, FAULTS, TERMINATION. */
+ * NO_LEASE_HEARD, NO_GRACE_WAIT, NO_STOP, NO_REPORT, NO_ONCE.  Settings: REPEATABLE, CLONE, HANG, FAULTS, TERMINATION. */
 #include "arrows.pml" /* made from ../transitions.json */
 
 #ifndef FAULTS
@@ -56,6 +56,10 @@ byte instance[M];      /* by worker id: the machine that is heard under it */
 /* Messages under way */
 bool offer[A];
 bool claim[M * A], answer[M * A], stopping[M * A], report[M * A];
+bool standing[M];                   /* tables: a claim made ahead; sent and noted in one step */
+byte standing_for[M];               /* ticks since it was sent */
+bool given_back[A];                 /* a grant that the broker had no queue for: nobody has it */
+bool direct[M * A];                 /* an offer that is granted already, in answer to it */
 bool said_start[A], said_end[A], said_lost[A]; /* by the owner; another's would be `foreign` */
 bool said_decline[M * A];
 bool copy; /* the next message delivered stays in the network: there was another copy */
@@ -95,6 +99,7 @@ inline move_task(to) {
 inline crash_of(m, a) {
     offer[a] = offer[a] || barred[AT(m, a)] || has[AT(m, a)] == CLAIMED;
     answer[AT(m, a)] = 0;
+    direct[AT(m, a)] = 0;
     stopping[AT(m, a)] = 0;
     report[AT(m, a)] = 0;
     if
@@ -134,7 +139,7 @@ inline destroy(m) {
 #define FAULTS_OF(a) \
     LOSE(offer[a]) LOSE(said_start[a]) LOSE(said_end[a]) LOSE(said_lost[a])
 #define FAULTS_AND(m, a) \
-    LOSE(claim[AT(m, a)]) LOSE(answer[AT(m, a)]) LOSE(stopping[AT(m, a)]) LOSE(report[AT(m, a)]) \
+    LOSE(claim[AT(m, a)]) LOSE(answer[AT(m, a)]) LOSE(direct[AT(m, a)]) LOSE(stopping[AT(m, a)]) LOSE(report[AT(m, a)]) \
     LOSE(said_decline[AT(m, a)]) \
     :: d_step { MAY_FAIL && alive[AT(m, a)] -> kill_runner(m, a); faults-- }
 #define FAULTS_ON(m) \
@@ -158,7 +163,7 @@ inline older(counter, most) {
 
 inline tick_of(m, a) {
     if
-    :: WHOLE(a) && (has[AT(m, a)] == CLAIMED || has[AT(m, a)] == STARTING) -> older(claim_age[AT(m, a)], LEASE)
+    :: WHOLE(a) && (has[AT(m, a)] == CLAIMED || has[AT(m, a)] == STARTING || direct[AT(m, a)]) -> older(claim_age[AT(m, a)], LEASE)
     :: else
     fi;
     if
@@ -176,6 +181,8 @@ inline older_silence(m) {
 
 inline tick() {
     tick_of(0, 0); tick_of(0, 1); tick_of(1, 0); tick_of(1, 1);
+    if :: standing[0] -> older(standing_for[0], LEASE) :: else fi;
+    if :: standing[1] -> older(standing_for[1], LEASE) :: else fi;
     older_silence(0);
     older_silence(1);
     if :: at[0] == ATTEMPT_LOST -> older(lost_for[0], OVER + 1) :: else fi;
@@ -193,6 +200,12 @@ init {
     instance[0] = NOBODY; instance[1] = NOBODY;
     do
     :: d_step { task == TASK_READY || task == TASK_WAITING -> offer_due() }
+    :: d_step { (task == TASK_READY || task == TASK_WAITING) && STANDING(0) -> grant_due(0) }
+    :: d_step { (task == TASK_READY || task == TASK_WAITING) && STANDING(1) -> grant_due(1) }
+    :: d_step { MAY_FAIL && (task == TASK_READY || task == TASK_WAITING) && STANDING(0) ->
+        grant_due(0); give_back(0); faults-- }
+    :: d_step { STANDS(0) -> stand(0) }
+    :: d_step { STANDS(1) -> stand(1) }
     :: d_step { !cancel_asked && !DONE && CANCEL -> cancel() }
     DISPATCHER_OF(0)
     DISPATCHER_OF(1)

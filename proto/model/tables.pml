@@ -105,6 +105,34 @@ inline offer_due() {
     offer[newest] = 1
 }
 
+/* Only of the instance that the tables know, and while it is not silent. */
+#ifdef NO_INSTANCE
+#define STANDING(m) (standing[m])
+#else
+#define STANDING(m) (standing[m] && instance[ID(m)] == m && silent[ID(m)] <= LEASE)
+#endif
+
+/* The same for a worker that has claimed ahead: it is granted at once. */
+inline grant_due(m) {
+    offer_due();
+    offer[newest] = 0;
+    move(newest, ATTEMPT_GRANTED);
+    owner[newest] = m;
+    direct[AT(m, newest)] = 1;
+    if
+    :: WHOLE(newest) -> claim_age[AT(m, newest)] = standing_for[m]
+    :: else
+    fi;
+    standing[m] = 0; standing_for[m] = 0
+}
+
+/* The session is gone by then.  A copy of the message cannot be anywhere: it is published once. */
+inline give_back(m) {
+    direct[AT(m, newest)] = 0;
+    claim_age[AT(m, newest)] = 0;
+    given_back[newest] = 1
+}
+
 /* grant_claims(); row: the attempt that the claim is compared with */
 #ifdef NO_TOKEN
 #define ROW(a) newest
@@ -208,6 +236,8 @@ inline cancel() {
     :: d_step { WHOLE(a) && LOSES(a) -> move(a, ATTEMPT_LOST); lost_for[a] = 0; settle_task(a) } \
     :: d_step { (REPEATABLE || cancel_asked) && at[a] == ATTEMPT_LOST && lost_for[a] > OVER -> \
         move(a, ATTEMPT_VOID); settle_task(a) } \
+    :: d_step { given_back[a] -> given_back[a] = 0; /* undelivered() */ \
+        if :: at[a] == ATTEMPT_GRANTED -> declined[a] = 1; settle(a) :: else fi } \
     :: d_step { said_start[a] -> said_start[a] = copy; copy = 0; \
         if :: RECORDED(a) -> ran[a] = 1; settle(a) :: else fi } \
     :: d_step { said_end[a] -> said_end[a] = copy; copy = 0; \

@@ -46,6 +46,32 @@ inline granted(m, a) {
     fi
 }
 
+/* An offer that is granted already.  Too late, or a copy (it answers a claim that is used up): it is
+ * claimed by name. */
+inline take_direct(m, a) {
+#ifdef NO_ONCE
+    direct[AT(m, a)] = copy;
+#else
+    direct[AT(m, a)] = 0;
+    offer[a] = offer[a] || copy;
+#endif
+    copy = 0; taken = 1;
+    if
+    :: has[AT(m, a)] > NOTHING /* a copy */
+    :: has[AT(m, a)] == NOTHING && (barred[AT(m, a)] || stop_wanted[AT(m, a)]) -> decline(m, a)
+    :: has[AT(m, a)] == NOTHING && !barred[AT(m, a)] && !stop_wanted[AT(m, a)] && IN_TIME(m, a) -> has[AT(m, a)] = STARTING
+    :: else -> make_claim(m, a)
+    fi
+}
+
+/* A claim made ahead, sent and noted: by a heartbeat, or after one. */
+inline stand(m) {
+    instance[ID(m)] = m;
+    silent[ID(m)] = 0;
+    standing[m] = 1;
+    standing_for[m] = 0
+}
+
 inline start(m, a) {
     /* Nothing else of this task runs anywhere. */
     assert(!alive[0] && !alive[1] && !alive[2] && !alive[3]);
@@ -93,6 +119,7 @@ inline order_report(m, a) {
     :: d_step { !gone[m] && offer[a] && has[AT(m, a)] > NOTHING -> offer[a] = 0 /* a copy */ } \
     :: d_step { has[AT(m, a)] == CLAIMED && claim_age[AT(m, a)] >= CLAIM_WAIT -> make_claim(m, a) } \
     :: d_step { answer[AT(m, a)] && !gone[m] -> granted(m, a) } \
+    :: d_step { direct[AT(m, a)] && !gone[m] -> take_direct(m, a) } \
     :: d_step { has[AT(m, a)] == STARTING && !gone[m] && MAY_START(m, a) -> start(m, a) } \
     :: d_step { has[AT(m, a)] == STARTING && !gone[m] && !MAY_START(m, a) -> claim_age[AT(m, a)] = 0; program_ends(m, a, 0, 1) } \
     :: d_step { WHOLE(a) && alive[AT(m, a)] && !HANG -> program_ends(m, a, 0, 0) } \
@@ -111,3 +138,5 @@ inline order_report(m, a) {
 #define CONCERNED_ID(m) (OWNS_LIVING(m, 0) || OWNS_LIVING(m, 1))
 #endif
 #define BEATS(m) (!gone[m] && CONCERNED(m) && MAY_BEAT(m) && (silent[ID(m)] > 0 || instance[ID(m)] != m))
+/* Only while there is something to wait for: a claim for nothing changes nothing. */
+#define STANDS(m) (!gone[m] && !standing[m] && FIRST(m) && (task == TASK_READY || task == TASK_WAITING) && MAY_BEAT(m))

@@ -79,6 +79,7 @@ INSERT INTO hler.setting VALUES
     ('refusals_max', 3, 'refusals by workers after which a task fails'),
     ('lost_tries_max', 3, 'tries of a repeatable task whose attempts get lost'),
     ('retry_delay_max_ms', 3600000, 'longest pause between two tries'),
+    ('standing_claim_ms', 20000, 'age up to which a claim that a worker made ahead is used; below the worker''s claim_wait'),
     ('report_after_ms', 10000, 'age of a grant before a worker is asked for an attempt it does not list'),
     ('gap_after_ms', 30000, 'age of a gap in the events before the worker is asked to send again'),
     ('verdict_again_ms', 60000, 'time after which a verdict that a dispatcher took and never confirmed is sent by another'),

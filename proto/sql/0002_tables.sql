@@ -268,6 +268,18 @@ CREATE TABLE hler.worker (
     last_seen_at     timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 
+-- Claims made ahead by workers that have room, each for the next task of their pool; used once.
+CREATE TABLE hler.standing_claim (
+    worker     text PRIMARY KEY,
+    pool       text NOT NULL,
+    free       integer NOT NULL, -- slots of the worker, to spread the load
+    instance   uuid NOT NULL,
+    session    uuid NOT NULL,
+    claim      bigint NOT NULL,
+    claimed_at timestamptz NOT NULL
+) WITH (fillfactor = 50);
+CREATE INDEX standing_claim_pool ON hler.standing_claim (pool, free DESC);
+
 -- One row: the clock that runs only while ticks come through the same queue as heartbeats.
 CREATE TABLE hler.silence (
     one           boolean PRIMARY KEY DEFAULT true CHECK (one),

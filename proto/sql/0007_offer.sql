@@ -89,6 +89,27 @@ BEGIN
           WHERE w.pool = room.pool AND NOT w.draining AND hler_core.is_live(w, s))::bigint) - offered);
 END $$;
 
+-- Take up to `most` claims that workers of a pool have made ahead, those with most room first.
+CREATE FUNCTION hler_core.take_standing(pool text, most bigint) RETURNS hler.standing_claim[]
+LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+DECLARE
+    taken hler.standing_claim[];
+BEGIN
+    WITH best AS MATERIALIZED (
+        SELECT s.worker FROM hler.standing_claim AS s
+         WHERE s.pool = take_standing.pool
+           AND s.claimed_at > clock_timestamp() - hler_core.ms(hler_core.setting('standing_claim_ms'))
+           AND EXISTS (SELECT FROM hler.worker AS w, hler.silence AS now
+                        WHERE w.id = s.worker AND w.instance = s.instance AND w.session = s.session
+                          AND NOT w.draining AND hler_core.is_live(w, now))
+         ORDER BY s.free DESC LIMIT most
+           FOR UPDATE SKIP LOCKED),
+    used AS (DELETE FROM hler.standing_claim AS s USING best WHERE s.worker = best.worker RETURNING s.*)
+    SELECT array_agg(used::hler.standing_claim ORDER BY used.free DESC) INTO taken FROM used;
+    RETURN taken;
+END $$;
+
 -- Take up to `most` ready tasks of a pool.  The shape matters (traps 3.1): literal state,
 -- so that the partial index fits a generic plan; MATERIALIZED, so that LIMIT holds; NO KEY
 -- UPDATE, so that a row's children being inserted do not hide it; state checked again.
@@ -109,25 +130,47 @@ BEGIN
     taken AS (
         UPDATE hler.task AS t SET state = 'queued', attempt = t.attempt + 1
           FROM due WHERE t.id = due.id AND t.state = still
-        RETURNING t.id, t.attempt, t.pool, t.priority, t.ready_at),
-    made AS (
-        INSERT INTO hler.attempt (task, attempt, token, state, pool, offered_at, offered_on)
-        SELECT taken.id, taken.attempt, hler_core.token(), 'offered', taken.pool, clock_timestamp(),
-               (clock_timestamp() AT TIME ZONE 'UTC')::date
-          FROM taken)
+        RETURNING t.id, t.priority, t.ready_at)
     SELECT array_agg(taken.id ORDER BY taken.priority DESC, taken.ready_at, taken.id) INTO ids FROM taken;
     RETURN ids;
 END $$;
 
+-- The next attempts of tasks.  The first of them go to those who have claimed ahead: they are
+-- granted at once.
+CREATE FUNCTION hler_core.make_attempts(tasks uuid[], standing hler.standing_claim[]) RETURNS int[]
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    moment  timestamptz := clock_timestamp();
+    numbers int[];
+BEGIN
+    WITH next AS MATERIALIZED (
+        SELECT t.id, t.attempt, t.pool, want.n
+          FROM unnest(tasks) WITH ORDINALITY AS want (id, n) JOIN hler.task AS t ON t.id = want.id),
+    made AS (
+        INSERT INTO hler.attempt (task, attempt, token, state, pool, offered_at, offered_on,
+                                  worker, instance, session, granted_at)
+        SELECT next.id, next.attempt, hler_core.token(), CASE WHEN s.worker IS NULL THEN 'offered' ELSE 'granted' END,
+               next.pool, moment, (moment AT TIME ZONE 'UTC')::date,
+               s.worker, s.instance, s.session, CASE WHEN s.worker IS NOT NULL THEN moment END
+          FROM next LEFT JOIN unnest(standing) WITH ORDINALITY
+                              AS s (worker, pool, free, instance, session, claim, claimed_at, n) ON s.n = next.n)
+    SELECT array_agg(next.attempt ORDER BY next.n) INTO numbers FROM next;
+    RETURN numbers;
+END $$;
+
+-- Ready tasks, as offers to their pools' queues or, where somebody has claimed ahead, as grants to
+-- that worker: `control` is its queue then, and `answers` the claim.
 CREATE FUNCTION hler_core.offer_due(dispatcher text, max int)
-RETURNS TABLE (pool text, task uuid, attempt int, token text, message text)
+RETURNS TABLE (pool text, task uuid, attempt int, token text, message text, control text, answers text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     left_over bigint := max;
     one_pool  text;
     ids       uuid[];
+    standing  hler.standing_claim[];
+    numbers   int[];
+    granted   boolean := false;
 BEGIN
-    PERFORM hler_core.may_be_lost();
     -- The pool's row is the lock under which its window is counted: two dispatchers would
     -- otherwise fill it twice.  Taken in order of names.
     FOR one_pool IN SELECT p.name FROM hler.pool AS p ORDER BY p.name LOOP
@@ -137,10 +180,19 @@ BEGIN
         ids := hler_core.take_ready(one_pool, greatest(0, hler_core.room(one_pool, left_over)));
         CONTINUE WHEN ids IS NULL;
         left_over := left_over - cardinality(ids);
-        RETURN QUERY SELECT m.* FROM hler_core.offer_messages(ids, ARRAY(
-            SELECT t.attempt FROM unnest(ids) WITH ORDINALITY AS i (id, n)
-              JOIN hler.task AS t ON t.id = i.id ORDER BY i.n)) AS m;
+        standing := hler_core.take_standing(one_pool, cardinality(ids));
+        granted := granted OR standing IS NOT NULL;
+        numbers := hler_core.make_attempts(ids, standing); -- a statement of its own: the next must see them
+        RETURN QUERY
+            SELECT m.pool, m.task, m.attempt, m.token, m.message, 'hler.control.' || s.worker || '.' || s.session, s.session || '.' || s.claim
+              FROM hler_core.offer_messages(ids, numbers) WITH ORDINALITY
+                   AS m (pool, task, attempt, token, message, n)
+              LEFT JOIN unnest(standing) WITH ORDINALITY
+                   AS s (worker, pool, free, instance, session, claim, claimed_at, n) ON s.n = m.n;
     END LOOP;
+    IF NOT granted THEN
+        PERFORM hler_core.may_be_lost();
+    END IF;
 END $$;
 
 -- Pools where an offer has lain for longer than age_ms and was not published again since:

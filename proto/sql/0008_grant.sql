@@ -67,4 +67,34 @@ BEGIN
          ORDER BY c.i;
 END $$;
 
-GRANT EXECUTE ON FUNCTION hler_core.grant_claims(int[], text[], uuid[], uuid[], uuid[], int[], text[]) TO hler_dispatcher;
+-- Claims made ahead.  Only the session that the tables know may: nobody else is heard.
+CREATE FUNCTION hler_core.stand(users text[], instances uuid[], sessions uuid[], claims bigint[], free int[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM hler_core.may_be_lost();
+    INSERT INTO hler.standing_claim AS x (worker, pool, free, instance, session, claim, claimed_at)
+    SELECT DISTINCT ON (w.id) w.id, w.pool, c.free, c.instance, c.session, c.claim, clock_timestamp()
+      FROM unnest(users, instances, sessions, claims, stand.free) AS c (username, instance, session, claim, free)
+      JOIN hler.worker AS w ON w.id = c.username AND w.instance = c.instance AND w.session = c.session
+     WHERE w.pool IS NOT NULL AND NOT w.draining
+     ORDER BY w.id, c.claim DESC
+    ON CONFLICT (worker) DO UPDATE SET pool = excluded.pool, free = excluded.free, instance = excluded.instance,
+        session = excluded.session, claim = excluded.claim, claimed_at = excluded.claimed_at
+     WHERE x.session <> excluded.session OR x.claim < excluded.claim;
+END $$;
+
+-- A grant that the broker gave back: no queue has had it, so it is as good as declined.
+CREATE FUNCTION hler_core.undelivered(task uuid, attempt int, token text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM hler_core.lock_operations(ARRAY[undelivered.task]);
+    PERFORM hler_core.lock_attempts(ARRAY[undelivered.task], ARRAY[undelivered.attempt]);
+    UPDATE hler.attempt AS a SET declined = true
+     WHERE a.task = undelivered.task AND a.attempt = undelivered.attempt AND a.token = undelivered.token
+       AND a.state = 'granted';
+    PERFORM hler_core.settle(ARRAY[undelivered.task], ARRAY[undelivered.attempt]);
+END $$;
+
+GRANT EXECUTE ON FUNCTION hler_core.grant_claims(int[], text[], uuid[], uuid[], uuid[], int[], text[]),
+    hler_core.stand(text[], uuid[], uuid[], bigint[], int[]), hler_core.undelivered(uuid, int, text) TO hler_dispatcher;

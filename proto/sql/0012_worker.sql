@@ -150,6 +150,12 @@ BEGIN
     IF inst IS NULL OR NOT hler_core.heard(username, reply_to, b) THEN
         RETURN;
     END IF;
+    IF b ? 'claim' THEN
+        PERFORM hler_core.stand(ARRAY[username], ARRAY[inst], ARRAY[sess], ARRAY[(b ->> 'claim')::bigint],
+                                ARRAY[(b ->> 'free')::int]);
+    ELSE
+        DELETE FROM hler.standing_claim AS s WHERE s.worker = username;
+    END IF;
     IF cardinality(held) > 0 THEN
         PERFORM hler_core.take_back(username, inst, held);
         PERFORM hler_core.note_strays(username, held);
@@ -190,6 +196,7 @@ END $$;
 
 CREATE FUNCTION hler_core.worker_gone(worker text, session uuid, how text) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    DELETE FROM hler.standing_claim AS s WHERE s.worker = worker_gone.worker AND s.session = worker_gone.session;
     UPDATE hler.worker AS w SET draining = true, stopped = how = 'stopped'
      WHERE w.id = worker_gone.worker AND w.session = worker_gone.session
 $$;

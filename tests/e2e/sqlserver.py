@@ -176,8 +176,8 @@ class Plumbing(Database):
 
     def offer(self, most=100):
         """Offers as dicts (their messages), with the pool."""
-        return [{**json.loads(message), "pool": pool} for pool, _, _, _, message in
-                self.rows("SELECT * FROM hler_core.offer_due('d', %s)", [most], "disp")]
+        return [{**json.loads(message), "pool": pool} for pool, message in
+                self.rows("SELECT pool, message FROM hler_core.offer_due('d', %s)", [most], "disp")]
 
     def claim(self, offers, worker="w1", instance=INSTANCE):
         rows = self.rows("SELECT * FROM hler_core.grant_claims(%s, %s, %s::uuid[], %s::uuid[], %s::uuid[], %s, %s)",

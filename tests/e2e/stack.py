@@ -244,6 +244,10 @@ class Stack:
             f.write(text.replace("@TOP@", TOP))
         return self.hler("catalog", "apply", path)
 
+    def only_queues(self):
+        """Claims that workers make ahead are not used: all offers go through the pools' queues."""
+        self.hler("setting", "set", "standing_claim_ms", "0")
+
     def listener(self):
         return Listener(self.env["HLER_LISTENER_URL"], self.env["HLER_LISTENER_QUEUE"])
 

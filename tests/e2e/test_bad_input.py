@@ -141,7 +141,7 @@ def claim(**change):
 BAD_CLAIMS = {
     "not JSON": (b"hello", "bad_json", {}),
     "too many": (claim(attempts=[{"task": TASK, "attempt": 1, "token": TOKEN}] * 65), "bad_schema", {}),
-    "none": (claim(attempts=[]), "bad_schema", {}),
+    "less than no room": (claim(attempts=[], free=-1), "bad_schema", {}),
     "another version": (claim(v=9), "bad_version", {}),
     "no user": (claim(), "no_user", {"user_id": None}),
     "answer to another's queue": (claim(), "bad_key", {"reply_to": f"hler.control.worker-2.{uuid.uuid4()}"}),

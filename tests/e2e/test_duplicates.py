@@ -17,6 +17,7 @@ def catch_offer(stack):
 
 def test_copies_of_an_offer_run_once(make_stack):
     stack = make_stack("--workers", "1")
+    stack.only_queues()
     stack.kill("worker-1")
     witness = stack.path("witness")
     operation = stack.shell(f"echo ran >>{witness}")
@@ -38,6 +39,7 @@ def test_copies_of_an_offer_run_once(make_stack):
 
 def test_an_offer_of_another_token_is_refused(make_stack):
     stack = make_stack("--workers", "1")
+    stack.only_queues()
     stack.kill("worker-1")
     witness = stack.path("witness")
     operation = stack.shell(f"echo ran >>{witness}")
@@ -59,6 +61,7 @@ def test_an_offer_of_another_token_is_refused(make_stack):
 def test_what_a_worker_declined_never_runs_there_not_even_after_its_restart(make_stack):
     """The tables may hear of it only after the copy was granted: the task would run a second time."""
     stack = make_stack("--workers", "1")
+    stack.only_queues()
     sessions = "SELECT id, session FROM hler.worker WHERE session::text <> %s"
     before = wait_for(lambda: stack.sql(sessions, "", role="migrate"))[0]["session"]
     stack.kill("worker-1")

@@ -28,6 +28,7 @@ WITHOUT = { # switches, and what then goes wrong
     "lease from the claim": ({"NO_START_AGE": True, "REPEATABLE": 1}, OVERLAP),
     "lease renewed by a heartbeat": ({"NO_LEASE_HEARD": True, "REPEATABLE": 1}, OVERLAP),
     "wait for the lease's grace": ({"NO_GRACE_WAIT": True, "REPEATABLE": 1}, OVERLAP),
+    "one answer to a claim made ahead": ({"NO_ONCE": True, "REPEATABLE": 1}, OVERLAP),
     "stop": ({"NO_STOP": True, "TERMINATION": True, "HANG": 1}, STUCK),
     "report of a start": ({"NO_REPORT": True, "TERMINATION": True, "HANG": 1}, STUCK),
 }

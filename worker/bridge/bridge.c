@@ -151,6 +151,7 @@ open_modules(struct bridge *b)
     link_init(&b->links[STREAM_STATE], b, STREAM_STATE);
     link_init(&b->links[STREAM_BULK], b, STREAM_BULK);
     consumer_init(b);
+    standing_init(b);
     orders_init(b);
     heartbeat_init(b);
     drain_init(b);
@@ -207,6 +208,7 @@ bridge_close(struct bridge *b)
         sender_free(b);
         heartbeat_free(b);
         drain_free(b);
+        standing_free(b);
         orders_free(b);
         loop_timer_free(b->tick);
         loop_free(b->loop);

@@ -19,6 +19,7 @@
  * the members under its name and is called through the functions below. */
 
 #define WATCH_BUCKETS 256
+#define STANDING_REMEMBERED 4
 
 enum { CONSUMER_TASKS, CONSUMER_CONTROL };
 
@@ -51,6 +52,17 @@ struct bridge {
     struct { /* claims.c */
         int64_t number;
     } claims;
+
+    struct { /* standing.c */
+        struct standing_claim {
+            int64_t number;  /* 0 = none */
+            int64_t made_ns; /* CLOCK_BOOTTIME */
+        } made[STANDING_REMEMBERED];
+        size_t next;
+        bool open;          /* the newest is not answered */
+        int64_t offered_ns; /* when an offer last came by the pool's queue */
+        struct loop_timer *timer;
+    } standing;
 
     struct {                       /* orders.c */
         struct stop_memory *stops; /* for attempts that were not offered yet */
@@ -115,11 +127,15 @@ void consumer_adjust(struct bridge *b);
 void consumer_pause(struct bridge *b);
 /* Acknowledge the delivery of an attempt, if it still has one. */
 void consumer_ack(struct bridge *b, struct attempt *attempt);
-void consumer_ack_tag(struct bridge *b, uint64_t epoch, uint64_t tag);
+void consumer_ack_tag(struct bridge *b, uint64_t epoch, uint64_t tag); /* tag 0: nothing */
 int64_t consumer_free_slots(const struct bridge *b);
+bool consumer_wants_work(const struct bridge *b);
 
 /* --- offers.c --- */
 void offers_delivery(struct bridge *b, const struct mq_delivery *delivery);
+/* Make an attempt, AT_WAITING, of an offer.  NULL: it cannot be understood, which is told, or is
+ * known already. */
+struct attempt *offers_take(struct bridge *b, const struct mq_delivery *delivery);
 /* Every second: acknowledge what was held long enough. */
 void offers_tick(struct bridge *b);
 
@@ -127,10 +143,27 @@ void offers_tick(struct bridge *b);
 /* Claim all that waits, in as few messages as possible. */
 void claims_flush(struct bridge *b);
 void claims_answer(struct bridge *b, const struct answer *answer);
+/* Send one message.  -1: not now. */
+int claims_publish(struct bridge *b, struct claim *claim) MUST_CHECK;
+/* An attempt that is claimed was granted: start it, unless that is too late or not wanted. */
+void claims_granted(struct bridge *b, struct attempt *attempt);
 /* The claim with this number did not reach the queue, or its answer cannot come. */
 void claims_failed(struct bridge *b, int64_t number);
 void claims_session_lost(struct bridge *b);
 void claims_tick(struct bridge *b);
+
+/* --- standing.c: claims made ahead --- */
+void standing_init(struct bridge *b);
+void standing_free(struct bridge *b);
+/* Make one for a heartbeat to carry.  Its number; 0 = nothing is wanted. */
+int64_t standing_make(struct bridge *b);
+/* There may be room: send one soon, if none is open. */
+void standing_soon(struct bridge *b);
+/* An offer came by the control queue: it is granted, in answer to one. */
+void standing_delivery(struct bridge *b, const struct mq_delivery *delivery);
+void standing_session_lost(struct bridge *b);
+/* Is the last slot to be left to an answer that may be on its way?  For a moment, then false. */
+bool standing_reserves(struct bridge *b, const struct attempt *attempt);
 
 /* --- orders.c: control messages --- */
 void orders_delivery(struct bridge *b, const struct mq_delivery *delivery);

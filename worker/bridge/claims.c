@@ -16,13 +16,15 @@ taken(const struct attempts *all)
 
 /* Fill one claim message.  Returns the number of attempts in it. */
 static size_t
-gather(const struct bridge *b, struct claim *claim)
+gather(struct bridge *b, struct claim *claim)
 {
     size_t slots = (size_t)b->settings.slots, used = taken(&b->attempts);
 
     claim->n = 0;
     for (struct attempt *a = b->attempts.first; a != NULL && claim->n < LIMIT_CLAIMS; a = a->next) {
         if (a->state != AT_WAITING || used + claim->n >= slots)
+            continue;
+        if (used + claim->n + 1 == slots && standing_reserves(b, a))
             continue;
         claim->attempts[claim->n++] = a->name;
     }
@@ -42,8 +44,8 @@ prepare(struct bridge *b, const struct claim *claim)
     }
 }
 
-static int
-publish(struct bridge *b, const struct claim *claim)
+int
+claims_publish(struct bridge *b, struct claim *claim)
 {
     CLEANUP(buf_free) struct buf body = {0};
     struct flight flight = {.kind = FLIGHT_CLAIM, .claim = claim->number};
@@ -54,6 +56,8 @@ publish(struct bridge *b, const struct claim *claim)
                            .reply_to = b->consumer.control_queue,
                            .mandatory = true};
 
+    memcpy(claim->session, b->consumer.session, sizeof claim->session);
+    memcpy(claim->instance, b->spool.instance, sizeof claim->instance);
     claim_encode(claim, &body);
     m.body = body.data;
     m.len = body.len;
@@ -67,11 +71,9 @@ claims_flush(struct bridge *b)
 
     if (b->attempts.count[AT_WAITING] == 0 || !mq_is_up(b->consumer.mq) || b->drain.stopping)
         return;
-    memcpy(claim.session, b->consumer.session, sizeof claim.session);
-    memcpy(claim.instance, b->spool.instance, sizeof claim.instance);
     while (gather(b, &claim) > 0) {
         claim.number = b->claims.number + 1;
-        if (publish(b, &claim) == -1)
+        if (claims_publish(b, &claim) == -1)
             return;
         b->claims.number = claim.number;
         for (size_t i = 0; i < claim.n; i++) {
@@ -92,8 +94,8 @@ in_time(const struct bridge *b, const struct attempt *a)
            clock_boot_ns() - a->claimed_ns < b->settings.claim_wait_ms * CLOCK_MS_NS;
 }
 
-static void
-granted(struct bridge *b, struct attempt *a)
+void
+claims_granted(struct bridge *b, struct attempt *a)
 {
     if (!in_time(b, a)) {
         log_warn("attempt=%s claim=%lld: granted too late; claiming again", a->text,
@@ -120,7 +122,7 @@ claims_answer(struct bridge *b, const struct answer *answer)
         if (a == NULL || a->state != AT_CLAIMED || a->claim != answer->claim)
             continue; /* only the current claim's answer counts */
         if (item->verdict == VERDICT_GRANTED) {
-            granted(b, a);
+            claims_granted(b, a);
             continue;
         }
         log_debug("attempt=%s not granted: %s", a->text, verdict_name(item->verdict));

@@ -24,8 +24,8 @@ consumer_free_slots(const struct bridge *b)
 
 /* Nothing before the first answer to a heartbeat: it does not come while another live worker
  * uses this id, whose offers would only be taken from it. */
-static bool
-wants_work(const struct bridge *b)
+bool
+consumer_wants_work(const struct bridge *b)
 {
     return heartbeat_is_known(b) && !b->drain.draining && !b->full &&
            clock_mono_ns() >= b->paused_until_ns && consumer_free_slots(b) > 0;
@@ -71,15 +71,16 @@ consumer_adjust(struct bridge *b)
 
     if (!mq_is_up(c->mq))
         return;
-    if (c->consuming && (!wants_work(b) || !in_step(b))) {
+    if (c->consuming && (!consumer_wants_work(b) || !in_step(b))) {
         /* With no room on either side the consumer may stay: nothing can arrive. */
         if (consumer_free_slots(b) == 0 && in_step(b))
             return;
         if (cancel(b) == -1)
             return;
     }
-    if (!c->consuming && wants_work(b) && !loop_timer_armed(c->adjust))
+    if (!c->consuming && consumer_wants_work(b) && !loop_timer_armed(c->adjust))
         loop_timer_set(c->adjust, ADJUST_MS);
+    standing_soon(b);
 }
 
 static void
@@ -87,7 +88,8 @@ on_adjust(void *ctx)
 {
     struct bridge *b = ctx;
 
-    if (mq_is_up(b->consumer.mq) && !b->consumer.consuming && wants_work(b) && consume(b) == -1)
+    if (mq_is_up(b->consumer.mq) && !b->consumer.consuming && consumer_wants_work(b) &&
+        consume(b) == -1)
         log_warn("queue=%s: cannot consume; waiting for a new connection", b->consumer.task_queue);
 }
 
@@ -103,7 +105,7 @@ consumer_ack_tag(struct bridge *b, uint64_t epoch, uint64_t tag)
 {
     struct consumer *c = &b->consumer;
 
-    if (epoch != c->epoch || !mq_is_up(c->mq))
+    if (tag == 0 || epoch != c->epoch || !mq_is_up(c->mq))
         return;
     mq_ack(c->mq, tag, false);
     if (tag >= c->first_tag)
@@ -116,8 +118,7 @@ consumer_ack(struct bridge *b, struct attempt *a)
     uint64_t tag = a->tag;
 
     a->tag = 0;
-    if (tag != 0)
-        consumer_ack_tag(b, b->consumer.epoch, tag);
+    consumer_ack_tag(b, b->consumer.epoch, tag);
 }
 
 static int
@@ -153,6 +154,7 @@ on_down(struct mq *mq, void *ctx)
     for (struct attempt *a = b->attempts.first; a != NULL; a = a->next)
         a->tag = 0; /* the broker will deliver them again, perhaps to another */
     claims_session_lost(b);
+    standing_session_lost(b);
 }
 
 static void

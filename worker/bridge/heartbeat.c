@@ -73,6 +73,7 @@ describe(struct bridge *b, int64_t number, struct buf *out)
                                 .number = number,
                                 .slots = b->settings.slots,
                                 .free_slots = consumer_free_slots(b),
+                                .claim = standing_make(b),
                                 .draining = b->drain.draining,
                                 .spool_bytes = spool_bytes(b),
                                 .oldest_unsent_ms = sender_oldest_unsent_ms(b)};

@@ -64,25 +64,23 @@ check(struct bridge *b, struct attempt *a)
         closing_refuse(b, a, refusal.cause, refusal.message);
 }
 
-void
-offers_delivery(struct bridge *b, const struct mq_delivery *d)
+struct attempt *
+offers_take(struct bridge *b, const struct mq_delivery *d)
 {
     struct fault fault;
     struct offer offer;
     struct attempt *a;
 
-    if (b->drain.stopping)
-        return; /* goes back to the queue with the connection */
     if (decode(b, d, &offer, &fault) == -1) {
         log_warn("offer message_id=%s size=%zu reason=%s: %s",
                  d->message_id != NULL ? d->message_id : "", d->len,
                  fault_reason_name(fault.reason), fault.text);
         notices_rejected(b, d, &fault);
-        return;
+        return NULL;
     }
     if (is_repeat(b, &offer, d)) {
         offer_free(&offer);
-        return;
+        return NULL;
     }
     a = attempt_new(&b->attempts, &offer, AT_WAITING);
     a->body = mem_dupn(d->body, d->len);
@@ -90,7 +88,20 @@ offers_delivery(struct bridge *b, const struct mq_delivery *d)
     a->tag = d->tag;
     a->delivered_ns = clock_mono_ns();
     orders_recall_stop(b, a);
-    check(b, a);
+    return a;
+}
+
+void
+offers_delivery(struct bridge *b, const struct mq_delivery *d)
+{
+    struct attempt *a;
+
+    if (b->drain.stopping)
+        return; /* goes back to the queue with the connection */
+    b->standing.offered_ns = clock_mono_ns();
+    a = offers_take(b, d);
+    if (a != NULL)
+        check(b, a);
 }
 
 /* RabbitMQ closes a channel that leaves a delivery unacknowledged for 30 minutes. */

@@ -182,6 +182,10 @@ orders_delivery(struct bridge *b, const struct mq_delivery *d)
                  d->user_id != NULL ? d->user_id : "not named", b->settings.dispatcher_user);
         return;
     }
+    if (d->type != NULL && strcmp(d->type, NAMES_TYPE_OFFER) == 0) {
+        standing_delivery(b, d);
+        return;
+    }
     if (d->type != NULL && strcmp(d->type, NAMES_TYPE_ANSWER) == 0) {
         struct answer answer;
 

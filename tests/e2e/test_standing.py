@@ -1,0 +1,107 @@
+"""Claims made ahead: the short way of a task to an idle worker, and what may happen on it."""
+import json
+import uuid
+
+import pika
+import pytest
+
+from stack import read, wait_for
+from test_duplicates import catch_offer
+
+
+def ready(stack, workers=1):
+    wait_for(lambda: stack.one("SELECT count(*) FROM hler.standing_claim", role="migrate") == workers, what="claims made ahead")
+
+
+def short_way(stack, operation):
+    return [a["offered_at"] == a["granted_at"] for a in stack.attempts(operation)]
+
+
+def grant(stack, body, claim):
+    """As a dispatcher would."""
+    row = stack.sql("SELECT id, session FROM hler.worker", role="migrate")[0]
+    channel = stack.amqp("dispatcher")
+    channel.confirm_delivery()
+    channel.basic_publish("", f"hler.control.{row['id']}.{row['session']}", body, pika.BasicProperties(
+        content_type="application/json", type="hler.offer.v1", user_id="dispatcher",
+        correlation_id=f"{row['session']}.{claim}"), mandatory=True)
+
+
+@pytest.fixture(name="idle")
+def idle_stack(make_stack):
+    stack = make_stack("--workers", "1", "--slots", "2")
+    ready(stack)
+    return stack
+
+
+def test_a_task_of_an_idle_pool_is_granted_with_its_offer(idle):
+    for _ in range(3):
+        ready(idle)
+        done = idle.run("test.true")
+        assert done["state"] == "succeeded"
+        assert short_way(idle, done["id"]) == [True]
+
+
+def test_a_burst_goes_both_ways_and_each_runs_once(idle):
+    witness = idle.path("witness")
+    operations = [idle.shell(f"echo {n} >>{witness}") for n in range(20)]
+    for operation in operations:
+        assert idle.wait(operation)["state"] == "succeeded"
+        assert len(idle.attempts(operation)) == 1
+    assert sorted(read(witness).split(), key=int) == [str(n) for n in range(20)]
+
+
+def test_a_worker_that_died_holds_nothing_up(make_stack):
+    """Its claim stands, but its queue is gone: the broker gives the grant back."""
+    stack = make_stack("--workers", "2", "--slots", "1")
+    ready(stack, 2)
+    stack.kill("worker-1")
+    for _ in range(4):
+        done = stack.run("test.true", timeout=8) # report_after_ms is 10 s
+        assert done["state"] == "succeeded"
+    assert stack.one("SELECT count(*) FROM hler.attempt WHERE state = 'void' AND worker = 'worker-1'", role="migrate") == 1
+
+
+def held_back(stack):
+    """An offer as its worker has not seen it."""
+    stack.only_queues()
+    stack.kill("worker-1")
+    witness = stack.path("witness")
+    operation = stack.shell(f"echo ran >>{witness}")
+    _, _, body = catch_offer(stack)
+    before = stack.one("SELECT session FROM hler.worker", role="migrate")
+    stack.restart("worker-1")
+    wait_for(lambda: stack.one("SELECT session FROM hler.worker", role="migrate") != before)
+    return operation, witness, body
+
+
+def test_an_answer_to_no_claim_is_claimed_by_name(idle):
+    operation, witness, body = held_back(idle)
+    for _ in range(3):
+        grant(idle, body, 999999)
+    assert idle.wait(operation)["state"] == "succeeded"
+    grant(idle, body, 999999)
+    assert idle.run("test.true")["state"] == "succeeded"
+    assert read(witness) == "ran\n"
+    assert [a["state"] for a in idle.attempts(operation)] == ["succeeded"]
+
+
+def test_an_answer_of_another_session_is_no_grant(idle):
+    _, witness, body = held_back(idle)
+    forged = json.dumps({**json.loads(body), "token": "0123456789abcdef"}).encode()
+    grant(idle, forged, f"{uuid.uuid4()}.1")
+    assert idle.run("test.true")["state"] == "succeeded"
+    grant(idle, b"{", 1)
+    assert idle.run("test.true")["state"] == "succeeded"
+    with pytest.raises(FileNotFoundError):
+        read(witness)
+
+
+def test_the_short_way_is_open_again_after_a_long_job(idle):
+    long = idle.shell("sleep 2")
+    wait_for(lambda: idle.operation(long)["state"] == "running")
+    ready(idle) # the second slot
+    assert short_way(idle, idle.run("test.true")["id"]) == [True]
+    assert idle.wait(long)["state"] == "succeeded"
+    ready(idle)
+    assert short_way(idle, idle.run("test.true")["id"]) == [True]

@@ -1,0 +1,144 @@
+/* Standing claims: a worker with room claims the next task of its pool ahead, and the dispatcher
+ * may answer with an offer that is granted already (protocol section 4).  So on an idle system a
+ * task reaches its worker in one hop instead of three.  Each such claim is answered once at most;
+ * the newest few are remembered, since an answer may cross the next one. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "worker/bridge/bridge.h"
+
+/* After the last start or offer: while offers keep coming there is no need of a shorter way. */
+#define QUIET_MS 20
+/* In a burst an answer may come a little after the offers that would fill all slots. */
+#define RESERVE_MS 50
+
+static int64_t
+make(struct bridge *b)
+{
+    struct standing_claim *claim = &b->standing.made[b->standing.next++ % STANDING_REMEMBERED];
+
+    claim->number = ++b->claims.number;
+    claim->made_ns = clock_boot_ns();
+    b->standing.open = true;
+    return claim->number;
+}
+
+int64_t
+standing_make(struct bridge *b)
+{
+    return consumer_wants_work(b) ? make(b) : 0;
+}
+
+void
+standing_soon(struct bridge *b)
+{
+    if (!b->standing.open && !loop_timer_armed(b->standing.timer))
+        loop_timer_set(b->standing.timer, QUIET_MS);
+}
+
+bool
+standing_reserves(struct bridge *b, const struct attempt *a)
+{
+    if (!b->standing.open || clock_mono_ns() - a->delivered_ns >= RESERVE_MS * CLOCK_MS_NS)
+        return false;
+    loop_timer_set(b->standing.timer, RESERVE_MS);
+    return true;
+}
+
+static bool
+is_quiet(const struct bridge *b)
+{
+    return clock_mono_ns() - b->standing.offered_ns >= QUIET_MS * CLOCK_MS_NS;
+}
+
+static void
+on_timer(void *ctx)
+{
+    struct bridge *b = ctx;
+    struct claim claim = {.n = 0};
+
+    consumer_adjust(b);
+    if (b->attempts.count[AT_WAITING] > 0)
+        link_pump_soon(&b->links[STREAM_STATE]);
+    if (b->standing.open || !consumer_wants_work(b))
+        return; /* what makes room comes here again */
+    if (!is_quiet(b)) {
+        standing_soon(b);
+        return;
+    }
+    claim.number = make(b);
+    claim.free = consumer_free_slots(b);
+    if (claims_publish(b, &claim) == -1)
+        b->standing.open = false; /* the next heartbeat carries one */
+}
+
+/* The claim that this answers, which is used up thereby; number 0 = none that is remembered. */
+static struct standing_claim
+use(struct bridge *b, const char *answers)
+{
+    const struct standing_claim none = {0};
+    const size_t session_len = strlen(b->consumer.session);
+    int64_t number;
+
+    if (answers == NULL || strncmp(answers, b->consumer.session, session_len) != 0 ||
+        answers[session_len] != '.')
+        return none;
+    number = strtoll(answers + session_len + 1, NULL, 10);
+    for (size_t i = 0; number > 0 && i < STANDING_REMEMBERED; i++) {
+        struct standing_claim claim = b->standing.made[i];
+
+        if (claim.number != number)
+            continue;
+        b->standing.made[i] = none;
+        if (i == (b->standing.next - 1) % STANDING_REMEMBERED)
+            b->standing.open = false;
+        return claim;
+    }
+    return none;
+}
+
+/* An answer to no open claim is an offer like any other: it is claimed by its name. */
+void
+standing_delivery(struct bridge *b, const struct mq_delivery *d)
+{
+    struct standing_claim claim = use(b, d->correlation_id);
+    struct mq_delivery offer = *d;
+    bool has_room = consumer_wants_work(b);
+    struct attempt *a;
+
+    offer.tag = 0; /* it is acknowledged as all that comes by the control queue */
+    a = offers_take(b, &offer);
+    loop_timer_set(b->standing.timer, QUIET_MS);
+    if (a == NULL)
+        return;
+    if (!has_room) {
+        closing_decline(b, a, "there is no room any more");
+    } else if (claim.number != 0) {
+        a->claim = claim.number;
+        a->claimed_ns = claim.made_ns;
+        attempt_set(&b->attempts, a, AT_CLAIMED);
+        claims_granted(b, a);
+    }
+    if (consumer_free_slots(b) == 0)
+        consumer_adjust(b); /* the broker must not send what would wait here */
+}
+
+void
+standing_session_lost(struct bridge *b)
+{
+    memset(b->standing.made, 0, sizeof b->standing.made);
+    b->standing.open = false;
+}
+
+void
+standing_init(struct bridge *b)
+{
+    b->standing.timer = loop_timer_new(b->loop, on_timer, b);
+}
+
+void
+standing_free(struct bridge *b)
+{
+    loop_timer_free(b->standing.timer);
+}
