@@ -131,13 +131,14 @@ END $$;
 CREATE FUNCTION hler_core.stop_tasks(op uuid, why text, note text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    moment timestamptz := clock_timestamp();
+    moment timestamptz;
     asked  bigint;
 BEGIN
     -- Waits for offers in the making; the statements below then see their attempts.
     PERFORM FROM hler.task AS t WHERE t.operation = op ORDER BY t.id FOR NO KEY UPDATE;
     PERFORM FROM hler.attempt AS a JOIN hler.task AS t ON t.id = a.task
       WHERE t.operation = op AND a.attempt = t.attempt ORDER BY a.task, a.attempt FOR NO KEY UPDATE OF a;
+    moment := clock_timestamp(); -- after the waiting: nothing ends before it was offered
     UPDATE hler.attempt AS a
        SET stop_requested_at = coalesce(a.stop_requested_at, moment), stop_cause = coalesce(a.stop_cause, 'cancelled')
       FROM hler.task AS t

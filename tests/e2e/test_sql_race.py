@@ -59,6 +59,23 @@ def test_a_claim_waits_for_the_other_and_loses(db):
     assert verdicts == ["taken"]
 
 
+def test_nothing_ends_before_it_was_offered(db):
+    """A cancel that waits for an offer in the making."""
+    db.type()
+    op = db.submit()
+    offering = db.server.connect(db.name, autocommit=False)
+    offering.cursor().execute("SELECT FROM hler.task FOR NO KEY UPDATE")
+    cancelling = threading.Thread(target=lambda: Plumbing(db.server, db.name).one("SELECT hler.cancel(%s)", [op], "oper"))
+    cancelling.start()
+    while not db.rows("SELECT 1 FROM pg_locks WHERE NOT granted"):
+        pass
+    offering.cursor().execute("SELECT * FROM hler_core.offer_due('d', 10)")
+    offering.commit()
+    cancelling.join(30)
+    offering.close()
+    assert db.one("SELECT state = 'void' AND offered_at <= finished_at FROM hler.attempts WHERE operation = %s", [op]) is True
+
+
 def test_a_crowd_without_deadlock_and_every_operation_ends_once(db):
     """Front ends submit and cancel, dispatchers offer, grant and record in batches of any order."""
     db.type("t.two", tasks=2)
