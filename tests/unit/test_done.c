@@ -236,6 +236,26 @@ test_marks_are_synced_together(void **state)
     assert_int_equal(syncs, 2);
 }
 
+static void
+test_failed_move_is_tried_again(void **state)
+{
+    struct fixture *f = *state;
+    char name[80], inside[100];
+
+    name_of(JOURNALS, name);
+    snprintf(inside, sizeof inside, "%s/x", name);
+    assert_int_equal(mkdirat(f->spool.dir_fd, name, 0700), 0);
+    assert_int_equal(mkdirat(f->spool.done_fd, name, 0700), 0);
+    assert_int_equal(mkdirat(f->spool.done_fd, inside, 0700), 0); /* in the way */
+    done_move(&f->done, &f->spool, name);
+    done_move_late(&f->done, &f->spool);
+    assert_int_equal(faccessat(f->spool.dir_fd, name, F_OK, 0), 0);
+    assert_int_equal(unlinkat(f->spool.done_fd, inside, AT_REMOVEDIR), 0);
+    done_move_late(&f->done, &f->spool);
+    assert_int_equal(faccessat(f->spool.dir_fd, name, F_OK, 0), -1);
+    assert_int_equal(f->done.late.count, 0);
+}
+
 int
 main(void)
 {
@@ -247,6 +267,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_the_wall_clock_ends_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_young_marks_stay, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_old_marks_go, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_failed_move_is_tried_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_marks_are_synced_together, set_up, tear_down),
     };
 

@@ -51,10 +51,8 @@ describe(const struct spool *spool, const char *name)
 }
 
 static void
-append(struct done *done, struct done_entry *e)
+add(struct done_list *list, struct done_entry *e)
 {
-    struct done_list *list = e->is_mark ? &done->marks : &done->journals;
-
     e->next = NULL;
     if (list->last != NULL)
         list->last->next = e;
@@ -62,7 +60,26 @@ append(struct done *done, struct done_entry *e)
         list->first = e;
     list->last = e;
     list->count++;
+}
+
+static void
+append(struct done *done, struct done_entry *e)
+{
+    add(e->is_mark ? &done->marks : &done->journals, e);
     done->bytes += e->bytes;
+}
+
+static struct done_entry *
+take_first(struct done *done, struct done_list *list)
+{
+    struct done_entry *e = list->first;
+
+    list->first = e->next;
+    if (list->first == NULL)
+        list->last = NULL;
+    list->count--;
+    done->bytes -= e->bytes;
+    return e;
 }
 
 static int
@@ -120,14 +137,42 @@ strip(const struct spool *spool, const char *name)
     }
 }
 
-int
-done_move(struct done *done, const struct spool *spool, const char *name)
+static int
+move_now(struct done *done, const struct spool *spool, const char *name)
 {
     strip(spool, name);
     if (renameat(spool->dir_fd, name, spool->done_fd, name) == -1)
-        return log_errno(errno, "attempt=%s: cannot be moved to " SPOOL_DONE ": %m", name);
+        return -1;
     append(done, describe(spool, name));
     return 0;
+}
+
+void
+done_move(struct done *done, const struct spool *spool, const char *name)
+{
+    struct done_entry *e;
+
+    if (move_now(done, spool, name) == 0)
+        return;
+    log_warn("attempt=%s: cannot be moved to " SPOOL_DONE ", which is tried again: %m", name);
+    e = mem_alloc(sizeof *e);
+    snprintf(e->name, sizeof e->name, "%s", name);
+    add(&done->late, e);
+}
+
+void
+done_move_late(struct done *done, const struct spool *spool)
+{
+    for (size_t n = done->late.count; n > 0; n--) {
+        struct done_entry *e = take_first(done, &done->late);
+
+        if (move_now(done, spool, e->name) == -1) {
+            add(&done->late, e);
+            continue;
+        }
+        log_info("attempt=%s: moved to " SPOOL_DONE, e->name);
+        free(e);
+    }
 }
 
 bool
@@ -192,19 +237,6 @@ mark_is_over(const struct done *done, const struct done_limits *limits)
            (age >= limits->keep_s * NS_PER_S || (int64_t)done->marks.count > limits->count);
 }
 
-static struct done_entry *
-take_first(struct done *done, struct done_list *list)
-{
-    struct done_entry *e = list->first;
-
-    list->first = e->next;
-    if (list->first == NULL)
-        list->last = NULL;
-    list->count--;
-    done->bytes -= e->bytes;
-    return e;
-}
-
 static void
 remove_first(struct done *done, const struct spool *spool, struct done_list *list)
 {
@@ -231,4 +263,6 @@ done_free(struct done *done)
         free(take_first(done, &done->journals));
     while (done->marks.first != NULL)
         free(take_first(done, &done->marks));
+    while (done->late.first != NULL)
+        free(take_first(done, &done->late));
 }

@@ -18,6 +18,7 @@ struct done_list {
 
 struct done {
     struct done_list journals, marks;
+    struct done_list late; /* what could not be moved yet; no bytes */
     int64_t bytes;
     bool unsynced; /* a power cut may take marks away */
 };
@@ -25,8 +26,12 @@ struct done {
 /* Take in what lies there. -1 after logging. */
 int done_scan(struct done *done, const struct spool *spool) MUST_CHECK;
 
-/* Move the attempt's directory there, without what only its run needed.  -1 after logging. */
-int done_move(struct done *done, const struct spool *spool, const char *name) MUST_CHECK;
+/* Move the attempt's directory there, without what only its run needed.  Where that fails, which is logged, the directory
+ * stays as it is until done_move_late(), or a restart, which finds it. */
+void done_move(struct done *done, const struct spool *spool, const char *name);
+
+/* Try again what could not be moved.  Logs what it moved. */
+void done_move_late(struct done *done, const struct spool *spool);
 
 /* An empty directory there says that the attempt was declined or refused and never runs here: it
  * must outlive this process, since the tables may hear of it only after a copy of its offer has come. */

@@ -153,9 +153,8 @@ sender_finish(struct bridge *b, struct attempt *a)
 {
     notices_forget_attempt(b, a);
     sender_close(b, a);
-    /* Where the move fails the directory stays, and a restart finds it as it is. */
-    if (!a->in_done && done_move(&b->done, &b->spool, a->text) == -1)
-        log_warn("attempt=%s: stays in the spool until the next start", a->text);
+    if (!a->in_done)
+        done_move(&b->done, &b->spool, a->text);
     log_debug("attempt=%s all confirmed", a->text);
     attempt_free(&b->attempts, a);
     consumer_adjust(b);
