@@ -13,12 +13,12 @@ from stack import read
 SAY_EVERY_S = 5
 LOOKS = 8
 
-# A task that may never move again by itself: its worker has said that it is lost.
+# A task that may never move again by itself: its worker has said that it is lost, and it is not one that is tried again.
 UNFINISHED = """
 SELECT t.id::text || ' ' || t.state || ' ' || coalesce(a.state, '-')
   FROM hler.tasks t LEFT JOIN hler.attempt a ON a.task = t.id AND a.attempt = t.attempt
  WHERE t.state NOT IN ('succeeded', 'failed', 'cancelled', 'skipped')
-   AND NOT (t.state = 'held' AND a.state = 'lost' AND a.lost_said)
+   AND NOT (t.state = 'held' AND a.state = 'lost' AND a.lost_said AND (NOT t.repeatable OR t.tries >= 3)) -- lost_tries_max
    AND NOT (t.state = 'blocked' AND EXISTS (SELECT FROM hler.task_need n JOIN hler.task h ON h.id = n.needs
                                              WHERE n.task = t.id AND h.state IN ('held')))"""
 INCOMPLETE = """

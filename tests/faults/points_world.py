@@ -129,7 +129,10 @@ class PointsWorld(World):
         return [f"{self.stack.build}/bin/hler-{name.split('-')[0]}", "--config", f"{self.dir}/etc/{name}.conf"]
 
     def remember(self, name, pid):
-        start = read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()[19]
+        try:
+            start = read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()[19]
+        except OSError:
+            start = "0" # its first call was its last
         with open(f"{self.dir}/run/{name}.pid", "w", encoding="utf-8") as f:
             f.write(f"{pid} {start}\n")
 
