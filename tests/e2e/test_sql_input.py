@@ -3,7 +3,7 @@ import json
 
 import psycopg2.extras
 import pytest
-from sqlserver import Fault, database_of_its_own, new_database  # noqa: F401 pylint: disable=unused-import
+from sqlserver import Fault, INSTANCE, SESSION, database_of_its_own, new_database  # noqa: F401 pylint: disable=unused-import
 
 FIELDS = [
     {"name": "title", "type": "string", "required": True, "max_length": 10, "pattern": "^[A-Z]"},
@@ -218,3 +218,14 @@ def test_catalogue_entries_never_change(db):
         with pytest.raises(Fault) as refused:
             db.rows(sql)
         assert refused.value.code == "HL409"
+
+
+def test_a_heartbeat_that_cannot_be_read_holds_up_no_other(db):
+    def body(**more):
+        return json.dumps({"session": SESSION, "number": 7, "instance": INSTANCE, "pool": "default", "slots": 2, "held": [], **more})
+    bodies = [body(), body(slots="many"), body(number=8)]
+    rows = db.rows("SELECT worker, kind, number FROM hler_core.heartbeat(%s, %s, %s)",
+                   [["w1", "w2", "w3"], ["c1", "c2", "c3"], bodies], "disp")
+    assert rows == [("w1", "beat", 7), ("w3", "beat", 8)]
+    assert db.rows("SELECT id FROM hler.worker ORDER BY id") == [("w1",), ("w3",)]
+    assert db.rows("SELECT reason FROM hler.dead_message WHERE facts LIKE '%%w2%%'") == [("not_recordable",)]

@@ -9,6 +9,7 @@ from stack import BUILD, TOP, Stack
 
 GAP_S = 0.05
 WARM_UP = 10
+PATIENCE_S = 120
 
 
 def make_stack(*options):
@@ -27,7 +28,7 @@ class Probe:
         self.path, self.n = stack.path("stamps"), 0
 
     def one(self):
-        took = one_latency(self.stack, self.cursor, self.path, self.n)
+        took = one_latency(self.stack, self.cursor, self.path, self.n, PATIENCE_S)
         self.n += 1
         time.sleep(GAP_S)
         return took
