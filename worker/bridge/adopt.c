@@ -111,6 +111,35 @@ adopt_one(struct bridge *b, const char *text)
         sort_out(b, a);
 }
 
+/* Nobody knows its attempt, and nothing ran in it. */
+static bool
+is_leftover(const struct bridge *b, const char *entry)
+{
+    const char *text = attempt_dir_text(entry);
+    struct attempt_name name;
+
+    return ident_name_parse(text, &name) == 0 && attempt_find(&b->attempts, &name) == NULL &&
+           (attempt_dir_is_prepared(entry) || !has_journal(b, entry));
+}
+
+void
+adopt_sweep(struct bridge *b)
+{
+    int fd = b->leftover ? openat(b->spool.dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    DIR *dir = fd != -1 ? fdopendir(fd) : NULL;
+    struct dirent *d;
+
+    if (dir == NULL) {
+        file_cleanup_close(&fd);
+        return;
+    }
+    b->leftover = false;
+    while ((d = readdir(dir)) != NULL)
+        if (is_leftover(b, d->d_name) && file_remove_tree(b->spool.dir_fd, d->d_name) == -1)
+            b->leftover = true;
+    (void)closedir(dir);
+}
+
 int
 adopt_all(struct bridge *b)
 {

@@ -85,21 +85,30 @@ attempt_dir_take(const struct spool *spool, struct attempt *a)
     return 0;
 }
 
-void
+int
 attempt_dir_remove(const struct spool *spool, struct attempt *a)
 {
     char name[PATH_SIZE];
 
-    if (file_remove_tree(spool->dir_fd, prepared_name(a, name)) == -1 ||
-        file_remove_tree(spool->dir_fd, a->text) == -1)
-        log_warn("attempt=%s: its directory cannot be removed: %m", a->text);
     a->prepared = false;
+    if (file_remove_tree(spool->dir_fd, prepared_name(a, name)) == -1 ||
+        file_remove_tree(spool->dir_fd, a->text) == -1) {
+        log_warn("attempt=%s: its directory cannot be removed, which is tried again: %m", a->text);
+        return -1;
+    }
+    return 0;
 }
 
 bool
 attempt_dir_is_prepared(const char *entry)
 {
     return strncmp(entry, PREPARED, sizeof PREPARED - 1) == 0;
+}
+
+const char *
+attempt_dir_text(const char *entry)
+{
+    return attempt_dir_is_prepared(entry) ? entry + sizeof PREPARED - 1 : entry;
 }
 
 /* The file's bytes; NULL after logging.  *head_len is that of the boot's id. */

@@ -17,11 +17,14 @@ int attempt_dir_prepare(const struct spool *spool, struct attempt *attempt) MUST
 /* Granted: give it its name; prepares it if need be.  0, or -1 with errno. */
 int attempt_dir_take(const struct spool *spool, struct attempt *attempt) MUST_CHECK;
 
-/* Remove it under whichever name it has; logs what cannot be. */
-void attempt_dir_remove(const struct spool *spool, struct attempt *attempt);
+/* Remove it under whichever name it has.  -1 after logging: something is left. */
+int attempt_dir_remove(const struct spool *spool, struct attempt *attempt) MUST_CHECK;
 
 /* Is this entry of the spool one that was prepared and never granted? */
 bool attempt_dir_is_prepared(const char *entry);
+
+/* The name of the attempt that an entry of the spool is of, under whichever name; part of the entry. */
+const char *attempt_dir_text(const char *entry);
 
 /* Its offer, from below dir_fd.  0, or -1 after logging. */
 int attempt_dir_offer(int dir_fd, const char *text, struct offer *out) MUST_CHECK;

@@ -121,6 +121,7 @@ on_tick(void *ctx)
     claims_tick(b);
     offers_tick(b);
     done_move_late(&b->done, &b->spool);
+    adopt_sweep(b);
     expire(b);
     look_at_room(b);
     set_note(b);

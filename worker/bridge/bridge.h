@@ -108,6 +108,7 @@ struct bridge {
 
     char note[200];          /* for heartbeats: why nothing is taken */
     bool full;               /* the spool has no room */
+    bool leftover;           /* a closed attempt's directory could not be removed */
     int64_t paused_until_ns; /* nothing could be started just now */
     struct loop_timer *tick;
 };
@@ -258,6 +259,8 @@ void lost_tell(struct bridge *b, struct attempt *attempt);
 /* --- adopt.c --- */
 /* Go on with what the spool holds. */
 int adopt_all(struct bridge *b) MUST_CHECK;
+/* Once more what could not be removed when its attempt was closed. */
+void adopt_sweep(struct bridge *b);
 /* Bring one from done/ back to be sent again.  NULL when there is none. */
 struct attempt *adopt_done(struct bridge *b, const struct attempt_name *name);
 /* After a spawner died with a request: what became of it? */

@@ -33,7 +33,8 @@ void
 closing_drop(struct bridge *b, struct attempt *a)
 {
     consumer_ack(b, a);
-    attempt_dir_remove(&b->spool, a);
+    if (attempt_dir_remove(&b->spool, a) == -1)
+        b->leftover = true;
     notices_forget_attempt(b, a);
     sender_close(b, a);
     attempt_free(&b->attempts, a);
