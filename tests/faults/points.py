@@ -66,7 +66,8 @@ def parse(text):
 
 def kinds(call):
     name, _, what = call.partition("@")
-    return [k for k in KINDS.get(name, ()) if not (what == "packet" and k in SHORT)] # packets are whole or not there
+    impossible = {"packet": SHORT, "pipe": ("EIO", "EIO+"), "ctl": ("EIO", "EIO+")}.get(what, ()) # packets are whole, pipes are memory
+    return [k for k in KINDS.get(name, ()) if k not in impossible]
 
 
 def of_counts(counts):
