@@ -8,9 +8,10 @@ from stack import wait_for
 from world import signal_quietly
 
 FULL = "ballast"
-LONG_STEPS = 24 # half a second each: longer than two leases
+LONG_STEPS = 40 # half a second each: longer than it takes until the task is given to another
 START_S = 1.0
 GATHER_S = 0.4
+GIVEN_UP = 0.8 # of a late grant's time: its worker is silent since
 WAIT_S = 3 # for something to hit
 JUMPS = (-864000, -3600, -30, 30, 3600, 864000) # seconds
 
@@ -70,11 +71,13 @@ def away(world, fault):
 
 
 def late_grant(world, fault):
-    """Grants wait in the socket of a worker that is frozen for so long that others have the attempts."""
+    """Grants wait in the socket of a worker that is frozen for so long that others have the repeatable attempts, and the
+    others were held and given up."""
     target = living(world, fault.target)
     broker = world.broker[target]
     world.proxies.call(broker.hold(True, "request")) # its claims gather in the proxy
-    world.load.burst(f"burst {fault.no}")
+    world.load.burst(f"burst {fault.no}", count=6)
+    once = world.load.burst(f"once {fault.no}", count=8, kind="chaos.once")
     time.sleep(GATHER_S)
     world.proxies.call(broker.hold(True, "answer")) # now the grants do
     world.proxies.call(broker.hold(False, "request"))
@@ -85,7 +88,9 @@ def late_grant(world, fault):
     world.proxies.call(broker.hold(False, "answer"))
     if pid is None:
         return False
-    time.sleep(fault.lasts)
+    time.sleep(fault.lasts * GIVEN_UP)
+    world.load.cancel_all(once)
+    time.sleep(fault.lasts * (1 - GIVEN_UP))
     signal_quietly(pid, signal.SIGCONT)
     return True
 

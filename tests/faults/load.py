@@ -30,13 +30,21 @@ class Load:
         for thread in self.threads:
             thread.join()
 
-    def burst(self, no, count=12, steps=3):
+    def burst(self, no, count=12, steps=3, kind="chaos.again"):
         """Some more operations at once, of a repeatable type, for an injector that needs something to hit."""
         inputs = (("steps", steps), ("pause", "0.5"), ("bulk", 0), ("code", 0))
-        requests = [plan.Request(f"{no}.{n}", 0.0, "chaos.again", inputs, -1.0, True) for n in range(count)]
+        requests = [plan.Request(f"{no}.{n}", 0.0, kind, inputs, -1.0, True) for n in range(count)]
+        self.all_at_once(self.submit, requests)
+        return requests
+
+    def cancel_all(self, requests):
+        """Those of a burst."""
+        self.all_at_once(self.cancel, requests)
+
+    def all_at_once(self, act, requests):
         connection = None
         for request in requests:
-            connection = self.attempt(connection, self.submit, request)
+            connection = self.attempt(connection, act, request)
         if connection is not None:
             connection.close()
 
