@@ -23,9 +23,10 @@ class Claimant:
         self.number = 0
         channel.queue_declare(self.queue, exclusive=True, auto_delete=True)
 
-    def claim(self, attempts):
+    def claim(self, original):
+        """What a worker claims, by name or ahead, in its own name."""
         self.number += 1
-        body = {"v": 1, "session": self.session, "instance": self.instance, "claim": self.number, "attempts": attempts}
+        body = {**original, "session": self.session, "instance": self.instance, "claim": self.number}
         self.channel.basic_publish("hler.claims", "claim", json.dumps(body), pika.BasicProperties(
             content_type="application/json", type="hler.claim.v1", user_id=self.user, reply_to=self.queue,
             message_id=f"{OURS}{uuid.uuid4()}"))
@@ -35,7 +36,8 @@ class Claimant:
             method, _, body = self.channel.basic_get(self.queue, auto_ack=True)
             if method is None:
                 return
-            yield from json.loads(body).get("granted", [])
+            answer = json.loads(body)
+            yield from [answer] if "executor" in answer else answer.get("granted", []) # an offer to who claimed ahead is a grant
 
     def decline(self, name):
         """As a worker that is stopped before it has started something."""
@@ -82,7 +84,7 @@ def clone(world, fault):
             if method is not None and properties.user_id == fault.target and not str(properties.message_id).startswith(OURS):
                 seen += 1
                 for claimant in claimants:
-                    claimant.claim(json.loads(body)["attempts"])
+                    claimant.claim(json.loads(body))
             act(world, claimants)
             if method is None:
                 time.sleep(0.002)

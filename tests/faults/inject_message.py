@@ -158,13 +158,18 @@ def forge_claims(world, fault):
 
 
 def forge_control(world, fault):
-    """Grants and stops from another worker, straight into a worker's control queue."""
+    """Grants, granted offers and stops from another worker, straight into a worker's control queue."""
     rng = random.Random(fault.dice)
     other = {"worker-1": "worker-2", "worker-2": "worker-3", "worker-3": "worker-1"}[fault.target]
     claims = world.tap.sample("hler.claims", rng, lambda m: m[1].user_id == fault.target)
     messages = []
     for _, properties, body in claims:
         claim = json.loads(body)
+        if not claim["attempts"]: # made ahead: an offer answers it
+            messages += [(properties.reply_to, pika.BasicProperties(type="hler.offer.v1", user_id=other, content_type="application/json",
+                                                                    correlation_id=f"{claim['session']}.{claim['claim']}"), offer)
+                         for _, _, offer in world.tap.sample("hler.tasks", rng)[:1]]
+            continue
         grant = {"v": 1, "session": claim["session"], "claim": claim["claim"], "granted": claim["attempts"], "refused": []}
         stop = dict(claim["attempts"][0], v=1, kind="stop", cause="cancelled", grace_ms=100)
         for kind, content in (("answer", grant), ("control", stop)):
