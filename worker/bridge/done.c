@@ -163,9 +163,11 @@ done_move(struct done *done, const struct spool *spool, const char *name)
 void
 done_move_late(struct done *done, const struct spool *spool)
 {
-    for (size_t n = done->late.count; n > 0; n--) {
-        struct done_entry *e = take_first(done, &done->late);
+    struct done_entry *e = done->late.first, *next;
 
+    done->late = (struct done_list){0};
+    for (; e != NULL; e = next) {
+        next = e->next;
         if (move_now(done, spool, e->name) == -1) {
             add(&done->late, e);
             continue;
