@@ -91,6 +91,17 @@ file_create(int dirfd, const char *name, mode_t mode, const void *data, size_t l
     return file_write_all(fd, data, len);
 }
 
+int
+file_fill(int dirfd, const char *name, const void *data, size_t len)
+{
+    CLEANUP(file_cleanup_close)
+    int fd = openat(dirfd, name, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
+
+    if (fd == -1)
+        return -1;
+    return file_write_all(fd, data, len);
+}
+
 static int
 sync_parent(int dirfd, const char *name)
 {

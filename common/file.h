@@ -23,6 +23,9 @@ int file_read(int dirfd, const char *name, size_t max, struct buf *out) MUST_CHE
 /* Create dir/name (O_EXCL) with this content and mode.  Not synced. */
 int file_create(int dirfd, const char *name, mode_t mode, const void *data, size_t len) MUST_CHECK;
 
+/* The new content of dir/name, which is there.  Not synced. */
+int file_fill(int dirfd, const char *name, const void *data, size_t len) MUST_CHECK;
+
 /* Replace dir/name: temporary file, fsync, rename, fsync of the directory.  The
  * old or the new content is there after any failure, never a part. */
 int file_replace(int dirfd, const char *name, mode_t mode, const void *data, size_t len) MUST_CHECK;

@@ -76,7 +76,7 @@ GRANT EXECUTE ON FUNCTION hler_core.is_live(hler.worker), hler_core.is_live(hler
 CREATE FUNCTION hler_core.room(pool text, most bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    least_window CONSTANT bigint := hler_core.setting('window_min');
+    least_window CONSTANT bigint := (SELECT f.value FROM hler.setting AS f WHERE f.name = 'window_min');
     offered      CONSTANT bigint := (SELECT count(*) FROM hler.attempt AS a WHERE a.pool = room.pool AND a.state = 'offered');
     ready        CONSTANT bigint := (SELECT count(*) FROM (SELECT FROM hler.task AS t WHERE t.pool = room.pool AND t.state = 'ready'
                                                             LIMIT least(most, greatest(0, least_window - offered) + 1)) AS r);
@@ -89,38 +89,22 @@ BEGIN
           WHERE w.pool = room.pool AND NOT w.draining AND hler_core.is_live(w, s))::bigint) - offered);
 END $$;
 
--- Take up to `most` claims that workers of a pool have made ahead, those with most room first.
-CREATE FUNCTION hler_core.take_standing(pool text, most bigint) RETURNS hler.standing_claim[]
-LANGUAGE plpgsql VOLATILE AS $$
-#variable_conflict use_column
-DECLARE
-    taken hler.standing_claim[];
-BEGIN
-    WITH best AS MATERIALIZED (
-        SELECT s.worker FROM hler.standing_claim AS s
-         WHERE s.pool = take_standing.pool
-           AND s.claimed_at > clock_timestamp() - hler_core.ms(hler_core.setting('standing_claim_ms'))
-           AND EXISTS (SELECT FROM hler.worker AS w, hler.silence AS now
-                        WHERE w.id = s.worker AND w.instance = s.instance AND w.session = s.session
-                          AND NOT w.draining AND hler_core.is_live(w, now))
-         ORDER BY s.free DESC LIMIT most
-           FOR UPDATE SKIP LOCKED),
-    used AS (DELETE FROM hler.standing_claim AS s USING best WHERE s.worker = best.worker RETURNING s.*)
-    SELECT array_agg(used::hler.standing_claim ORDER BY used.free DESC) INTO taken FROM used;
-    RETURN taken;
-END $$;
+CREATE TYPE hler_core.hand_over AS (task uuid, attempt int, control text, answers text);
 
--- Take up to `most` ready tasks of a pool.  The shape matters (traps 3.1): literal state,
--- so that the partial index fits a generic plan; MATERIALIZED, so that LIMIT holds; NO KEY
--- UPDATE, so that a row's children being inserted do not hide it; state checked again.
-CREATE FUNCTION hler_core.take_ready(pool text, most bigint) RETURNS uuid[]
+-- Take up to `most` ready tasks of a pool and make their next attempts.  The first of them go to those
+-- who have claimed ahead, first to those with most room: they are granted at once.
+--   The shape matters (traps 3.1): literal state, so that the partial index fits a generic plan;
+-- MATERIALIZED, so that LIMIT holds; NO KEY UPDATE, so that a row's children being inserted do not hide
+-- it; state checked again.  One statement, since each costs more than what it does here.
+CREATE FUNCTION hler_core.take_ready(pool text, most bigint) RETURNS hler_core.hand_over[]
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     -- A variable, so that the update's own look at the state cannot be planned as a walk along
     -- the index of all ready tasks, which is what statistics of an empty table suggest.
-    still CONSTANT text := 'ready';
-    ids uuid[];
+    still  CONSTANT text := 'ready';
+    moment CONSTANT timestamptz := clock_timestamp();
+    made   hler_core.hand_over[];
 BEGIN
     WITH due AS MATERIALIZED (
         SELECT t.id FROM hler.task AS t
@@ -130,32 +114,32 @@ BEGIN
     taken AS (
         UPDATE hler.task AS t SET state = 'queued', attempt = t.attempt + 1
           FROM due WHERE t.id = due.id AND t.state = still
-        RETURNING t.id, t.priority, t.ready_at)
-    SELECT array_agg(taken.id ORDER BY taken.priority DESC, taken.ready_at, taken.id) INTO ids FROM taken;
-    RETURN ids;
-END $$;
-
--- The next attempts of tasks.  The first of them go to those who have claimed ahead: they are
--- granted at once.
-CREATE FUNCTION hler_core.make_attempts(tasks uuid[], standing hler.standing_claim[]) RETURNS int[]
-LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-    moment  timestamptz := clock_timestamp();
-    numbers int[];
-BEGIN
-    WITH next AS MATERIALIZED (
-        SELECT t.id, t.attempt, t.pool, want.n
-          FROM unnest(tasks) WITH ORDINALITY AS want (id, n) JOIN hler.task AS t ON t.id = want.id),
-    made AS (
+        RETURNING t.id, t.attempt, t.priority, t.ready_at),
+    best AS MATERIALIZED (
+        SELECT s.worker FROM hler.standing_claim AS s
+         WHERE s.pool = take_ready.pool
+           AND s.claimed_at > moment - (SELECT f.value FROM hler.setting AS f WHERE f.name = 'standing_claim_ms')
+                                       * interval '1 millisecond'
+           AND EXISTS (SELECT FROM hler.worker AS w, hler.silence AS now
+                        WHERE w.id = s.worker AND w.instance = s.instance AND w.session = s.session
+                          AND NOT w.draining AND hler_core.is_live(w, now))
+         ORDER BY s.free DESC LIMIT (SELECT count(*) FROM taken)
+           FOR UPDATE SKIP LOCKED),
+    used AS (DELETE FROM hler.standing_claim AS s USING best WHERE s.worker = best.worker RETURNING s.*),
+    pairs AS MATERIALIZED (
+        SELECT t.*, s.worker, s.instance, s.session, s.claim
+          FROM (SELECT taken.*, row_number() OVER (ORDER BY taken.priority DESC, taken.ready_at, taken.id) AS n FROM taken) AS t
+          LEFT JOIN (SELECT used.*, row_number() OVER (ORDER BY used.free DESC) AS n FROM used) AS s ON s.n = t.n),
+    attempts AS (
         INSERT INTO hler.attempt (task, attempt, token, state, pool, offered_at, offered_on,
                                   worker, instance, session, granted_at)
-        SELECT next.id, next.attempt, hler_core.token(), CASE WHEN s.worker IS NULL THEN 'offered' ELSE 'granted' END,
-               next.pool, moment, (moment AT TIME ZONE 'UTC')::date,
-               s.worker, s.instance, s.session, CASE WHEN s.worker IS NOT NULL THEN moment END
-          FROM next LEFT JOIN unnest(standing) WITH ORDINALITY
-                              AS s (worker, pool, free, instance, session, claim, claimed_at, n) ON s.n = next.n)
-    SELECT array_agg(next.attempt ORDER BY next.n) INTO numbers FROM next;
-    RETURN numbers;
+        SELECT p.id, p.attempt, hler_core.token(), CASE WHEN p.worker IS NULL THEN 'offered' ELSE 'granted' END,
+               take_ready.pool, moment, (moment AT TIME ZONE 'UTC')::date,
+               p.worker, p.instance, p.session, CASE WHEN p.worker IS NOT NULL THEN moment END
+          FROM pairs AS p)
+    SELECT array_agg((p.id, p.attempt, 'hler.control.' || p.worker || '.' || p.session, p.session || '.' || p.claim)::hler_core.hand_over
+                     ORDER BY p.n) INTO made FROM pairs AS p;
+    RETURN made;
 END $$;
 
 -- Ready tasks, as offers to their pools' queues or, where somebody has claimed ahead, as grants to
@@ -166,9 +150,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     left_over bigint := max;
     one_pool  text;
-    ids       uuid[];
-    standing  hler.standing_claim[];
-    numbers   int[];
+    made      hler_core.hand_over[];
     granted   boolean := false;
 BEGIN
     -- The pool's row is the lock under which its window is counted: two dispatchers would
@@ -177,18 +159,16 @@ BEGIN
         CONTINUE WHEN NOT EXISTS (SELECT FROM hler.task AS t WHERE t.state = 'ready' AND t.pool = one_pool);
         EXIT WHEN left_over <= 0;
         PERFORM FROM hler.pool AS p WHERE p.name = one_pool FOR NO KEY UPDATE;
-        ids := hler_core.take_ready(one_pool, greatest(0, hler_core.room(one_pool, left_over)));
-        CONTINUE WHEN ids IS NULL;
-        left_over := left_over - cardinality(ids);
-        standing := hler_core.take_standing(one_pool, cardinality(ids));
-        granted := granted OR standing IS NOT NULL;
-        numbers := hler_core.make_attempts(ids, standing); -- a statement of its own: the next must see them
+        made := hler_core.take_ready(one_pool, greatest(0, hler_core.room(one_pool, left_over)));
+        CONTINUE WHEN made IS NULL;
+        left_over := left_over - cardinality(made);
+        granted := granted OR made[1].control IS NOT NULL;
         RETURN QUERY
-            SELECT m.pool, m.task, m.attempt, m.token, m.message, 'hler.control.' || s.worker || '.' || s.session, s.session || '.' || s.claim
-              FROM hler_core.offer_messages(ids, numbers) WITH ORDINALITY
+            SELECT m.pool, m.task, m.attempt, m.token, m.message, h.control, h.answers
+              FROM hler_core.offer_messages(ARRAY(SELECT h.task FROM unnest(made) AS h),
+                                            ARRAY(SELECT h.attempt FROM unnest(made) AS h)) WITH ORDINALITY
                    AS m (pool, task, attempt, token, message, n)
-              LEFT JOIN unnest(standing) WITH ORDINALITY
-                   AS s (worker, pool, free, instance, session, claim, claimed_at, n) ON s.n = m.n;
+              JOIN unnest(made) WITH ORDINALITY AS h (task, attempt, control, answers, n) ON h.n = m.n;
     END LOOP;
     IF NOT granted THEN
         PERFORM hler_core.may_be_lost();

@@ -96,7 +96,7 @@ def test_what_was_prepared_but_not_granted_is_forgotten(make_stack):
     os.remove(f"{spool}/new.{kept}/journal")
     stack.restart("worker-1")
     assert stack.wait(stack.shell("true"))["state"] == "succeeded"
-    assert not [d for d in os.listdir(spool) if d.startswith("new.")]
+    assert not [d for d in os.listdir(spool) if d.startswith("new.") and not d.startswith("new.spare.")]
     assert stack.one("SELECT count(*) FROM hler.events WHERE type = 'declined'") == 0
 
 

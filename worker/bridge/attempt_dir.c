@@ -16,11 +16,14 @@
 
 /* No attempt's name begins so: a task's id is a UUID. */
 #define PREPARED "new."
+#define SPARES 4
 #define OFFER_FILE "offer" /* the boot's id and a newline, then the offer as it came */
 #define HEAD_BYTES UUID_TEXT_SIZE
 #define PATH_SIZE (IDENT_NAME_SIZE + 16)
 #define DIR_MODE 0700
 #define FILE_MODE 0600
+
+static const char *const files[] = {OFFER_FILE, ENVIRONMENT_VARS, ENVIRONMENT_SPEC};
 
 static char *
 prepared_name(const struct attempt *a, char out[static PATH_SIZE])
@@ -29,50 +32,100 @@ prepared_name(const struct attempt *a, char out[static PATH_SIZE])
     return out;
 }
 
-static int
-make_files(const struct attempt *a, int dir_fd, const struct spool *spool)
+static char *
+spare_name(size_t number, char out[static PATH_SIZE])
 {
+    snprintf(out, PATH_SIZE, PREPARED "spare.%zu", number);
+    return out;
+}
+
+/* A directory with everything in it but the content of its files. */
+static int
+make_empty(const struct spool *spool, const char *name)
+{
+    CLEANUP(file_cleanup_close) int fd = -1;
+
+    /* EEXIST: an earlier try failed half way; its name is as good as none. */
+    if (mkdirat(spool->dir_fd, name, DIR_MODE) == -1 &&
+        (errno != EEXIST || file_remove_tree(spool->dir_fd, name) == -1 ||
+         mkdirat(spool->dir_fd, name, DIR_MODE) == -1))
+        return -1;
+    fd = openat(spool->dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd == -1)
+        return -1;
+    for (size_t i = 0; i < ARRAY_LEN(files); i++)
+        if (file_create(fd, files[i], FILE_MODE, "", 0) == -1)
+            return -1;
+    /* The FIFO is the runner's; made here, it is there before the grant. */
+    if (mkfifoat(fd, REQUEST_CTL, FILE_MODE) == -1)
+        return -1;
+    return mkdirat(fd, REQUEST_WORK, DIR_MODE);
+}
+
+int
+attempt_dir_make_spares(struct spool *spool)
+{
+    char name[PATH_SIZE];
+
+    while (spool->spares < SPARES) {
+        if (make_empty(spool, spare_name(spool->spares, name)) == -1)
+            return -1;
+        spool->spares++;
+    }
+    return 0;
+}
+
+static int
+take_spare(struct spool *spool, const char *name)
+{
+    char spare[PATH_SIZE];
+
+    if (spool->spares == 0)
+        return make_empty(spool, name);
+    spool->spares--; /* if it cannot be taken, it is made again under that name */
+    if (renameat(spool->dir_fd, spare_name(spool->spares, spare), spool->dir_fd, name) == 0)
+        return 0;
+    return make_empty(spool, name);
+}
+
+static int
+fill(const struct spool *spool, const struct attempt *a, const char *name)
+{
+    CLEANUP(file_cleanup_close)
+    int fd = openat(spool->dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     CLEANUP(buf_free) struct buf vars = {0};
     CLEANUP(buf_free) struct buf offer = {0};
     const char *spec;
     size_t spec_len;
 
+    if (fd == -1)
+        return -1;
     buf_printf(&offer, "%s\n", spool->boot_id);
     buf_add(&offer, a->body, a->body_len);
     environment_vars(&a->offer, &vars);
     spec = json_text(a->offer.spec, &spec_len);
-    if (file_create(dir_fd, OFFER_FILE, FILE_MODE, offer.data, offer.len) == -1 ||
-        file_create(dir_fd, ENVIRONMENT_VARS, FILE_MODE, vars.data, vars.len) == -1 ||
-        file_create(dir_fd, ENVIRONMENT_SPEC, FILE_MODE, spec, spec_len) == -1)
+    if (file_fill(fd, OFFER_FILE, offer.data, offer.len) == -1 ||
+        file_fill(fd, ENVIRONMENT_VARS, vars.data, vars.len) == -1)
         return -1;
-    /* The FIFO is the runner's; made here, it is there before the grant. */
-    if (mkfifoat(dir_fd, REQUEST_CTL, FILE_MODE) == -1)
-        return -1;
-    return mkdirat(dir_fd, REQUEST_WORK, DIR_MODE);
+    return file_fill(fd, ENVIRONMENT_SPEC, spec, spec_len);
 }
 
 int
-attempt_dir_prepare(const struct spool *spool, struct attempt *a)
+attempt_dir_prepare(struct spool *spool, struct attempt *a)
 {
-    CLEANUP(file_cleanup_close) int fd = -1;
     char name[PATH_SIZE];
 
     if (a->prepared)
         return 0;
-    /* EEXIST: an earlier try failed half way; its name is as good as none. */
-    if (mkdirat(spool->dir_fd, prepared_name(a, name), DIR_MODE) == -1 &&
-        (errno != EEXIST || file_remove_tree(spool->dir_fd, name) == -1 ||
-         mkdirat(spool->dir_fd, name, DIR_MODE) == -1))
-        return -1;
-    fd = openat(spool->dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd == -1 || make_files(a, fd, spool) == -1)
+    prepared_name(a, name);
+    if (take_spare(spool, name) == -1 || fill(spool, a, name) == -1)
         return -1;
     a->prepared = true;
     return 0;
 }
 
 int
-attempt_dir_take(const struct spool *spool, struct attempt *a)
+attempt_dir_take(struct spool *spool, struct attempt *a)
 {
     char name[PATH_SIZE];
 

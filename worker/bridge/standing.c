@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "worker/bridge/bridge.h"
 
 /* After the last start or offer: while offers keep coming there is no need of a shorter way. */
@@ -67,6 +68,8 @@ on_timer(void *ctx)
         standing_soon(b);
         return;
     }
+    if (attempt_dir_make_spares(&b->spool) == -1)
+        log_debug("spool=%s: no directory can be made ahead: %m", b->spool.path);
     claim.number = make(b);
     claim.free = consumer_free_slots(b);
     if (claims_publish(b, &claim) == -1)
