@@ -24,15 +24,15 @@ has_journal(const struct bridge *b, const char *text)
     return faccessat(b->spool.dir_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static bool
-has_start(const struct attempt *a)
+static enum journal_read
+first_record(const struct attempt *a)
 {
     struct journal_reader *reader = journal_reader_new(a->journal_fd, 0);
     struct journal_record record;
-    bool found = journal_next(reader, &record) == JOURNAL_RECORD;
+    enum journal_read got = journal_next(reader, &record);
 
     journal_reader_free(reader);
-    return found;
+    return got;
 }
 
 /* Why one without runner and end is lost. */
@@ -51,8 +51,16 @@ static void
 sort_out(struct bridge *b, struct attempt *a)
 {
     bool held = journal_is_held(a->journal_fd);
+    enum journal_read start = held ? JOURNAL_RECORD : first_record(a);
+    int has_end = held ? 0 : sender_has_end(a);
 
-    if (!held && !has_start(a)) {
+    if (start == JOURNAL_IO_ERROR || has_end == -1) {
+        /* Neither "never started" nor "lost" may come of that: as if it could not be opened. */
+        log_warn("attempt=%s: its journal cannot be read, which is tried again", a->text);
+        sender_close(b, a);
+        return;
+    }
+    if (start != JOURNAL_RECORD) {
         closing_decline(b, a, "its runner ended before the program was started");
         return;
     }
@@ -64,7 +72,7 @@ sort_out(struct bridge *b, struct attempt *a)
     } else if (lost_recall(b, a)) {
         attempt_set(&b->attempts, a, AT_LOST);
         sender_wake(b, a);
-    } else if (sender_has_end(a)) {
+    } else if (has_end) {
         sender_runner_over(b, a);
     } else {
         lost_found(b, a, cause_of(b, a));

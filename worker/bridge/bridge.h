@@ -231,8 +231,8 @@ void sender_free(struct bridge *b);
  * was confirmed before.  -1 after logging. */
 int sender_open(struct bridge *b, struct attempt *attempt) MUST_CHECK;
 void sender_close(struct bridge *b, struct attempt *attempt);
-/* Is there an end record in the journal? */
-bool sender_has_end(const struct attempt *attempt);
+/* Is there an end record in the journal?  1, 0, or -1: it cannot be read just now. */
+int sender_has_end(const struct attempt *attempt);
 /* The runner has let go of the journal. */
 void sender_runner_over(struct bridge *b, struct attempt *attempt);
 /* Remember what is confirmed, before the end of the program. */

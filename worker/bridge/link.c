@@ -201,6 +201,8 @@ serve(struct link *l, struct stream *s)
         case STREAM_SKIPPED:
             link_queue(l, s);
             return 0;
+        case STREAM_UNREADABLE: /* the next sweep tries again */
+            return 0;
         case STREAM_BROKEN:
         case STREAM_DRY:
             sender_dry(l->bridge, s);

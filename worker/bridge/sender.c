@@ -215,38 +215,43 @@ sender_resend(struct bridge *b, struct attempt *a)
     sender_wake(b, a);
 }
 
-static bool
+static int
 has_end_behind(const struct attempt *a, uint64_t offset)
 {
     struct journal_reader *reader = journal_reader_new(a->journal_fd, offset);
     struct journal_record record;
-    bool found = false;
+    enum journal_read got;
 
-    while (!found && journal_next(reader, &record) == JOURNAL_RECORD)
-        found = record.head.kind == JOURNAL_END;
+    do
+        got = journal_next(reader, &record);
+    while (got == JOURNAL_RECORD && record.head.kind != JOURNAL_END);
     journal_reader_free(reader);
-    return found;
+    return got == JOURNAL_IO_ERROR ? -1 : got == JOURNAL_RECORD;
 }
 
 /* What was confirmed by an earlier worker is not read again, and the end may be in it: before
  * the answer is no, the whole journal was looked through. */
-bool
+int
 sender_has_end(const struct attempt *a)
 {
     const struct stream *state = &a->streams[STREAM_STATE], *bulk = &a->streams[STREAM_BULK];
     uint64_t from = state->read_offset > bulk->read_offset ? state->read_offset : bulk->read_offset;
+    int found = state->end_seen || bulk->end_seen ? 1 : has_end_behind(a, from);
 
-    return state->end_seen || bulk->end_seen || has_end_behind(a, from) ||
-           (from > 0 && has_end_behind(a, 0));
+    return found == 0 && from > 0 ? has_end_behind(a, 0) : found;
 }
 
 void
 sender_runner_over(struct bridge *b, struct attempt *a)
 {
-    if (!sender_has_end(a)) {
+    int has_end = sender_has_end(a);
+
+    if (has_end == -1)
+        log_warn("attempt=%s: its journal cannot be read, which is tried again", a->text);
+    else if (has_end == 0)
         lost_found(b, a, "runner_died");
+    if (has_end != 1)
         return;
-    }
     attempt_set(&b->attempts, a, AT_SENDING);
     unwatch(b, a);
     consumer_ack(b, a);
@@ -286,6 +291,16 @@ on_inotify(void *ctx, uint32_t events)
     }
 }
 
+static void
+wake_unreadable(struct bridge *b, struct attempt *a)
+{
+    if (!a->streams[STREAM_STATE].unreadable && !a->streams[STREAM_BULK].unreadable)
+        return;
+    for (int class = 0; class < STREAMS; class ++)
+        a->streams[class].unreadable = false;
+    sender_wake(b, a);
+}
+
 /* Notifications are hints: whatever they miss is found here. */
 static void
 on_sweep(void *ctx)
@@ -299,6 +314,8 @@ on_sweep(void *ctx)
             look(b, a);
         else if (a->state == AT_STARTING && a->body == NULL)
             adopt_started(b, a); /* its journal could not be opened before */
+        else
+            wake_unreadable(b, a);
     }
     loop_timer_set(b->watches.sweep, SWEEP_MS);
 }

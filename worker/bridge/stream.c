@@ -28,7 +28,7 @@ stream_open(struct stream *s, uint64_t offset)
     s->reader = journal_reader_new(s->attempt->journal_fd, offset);
     s->read_offset = s->confirmed = offset;
     s->flight_first = s->flight_last = -1;
-    s->failed = s->end_seen = s->dry = false;
+    s->failed = s->end_seen = s->dry = s->unreadable = false;
 }
 
 void
@@ -36,6 +36,7 @@ stream_close(struct stream *s)
 {
     journal_reader_free(s->reader);
     s->reader = NULL;
+    s->unreadable = false;
 }
 
 void
@@ -53,8 +54,11 @@ stream_next(struct stream *s, struct journal_record *record)
         case JOURNAL_NO_MORE:
             return STREAM_DRY;
         case JOURNAL_TORN:
-        case JOURNAL_IO_ERROR:
             return STREAM_BROKEN;
+        case JOURNAL_IO_ERROR:
+            s->unreadable = true;
+            s->dry = false; /* nobody knows what is behind */
+            return STREAM_UNREADABLE;
         case JOURNAL_RECORD:
             break;
         }

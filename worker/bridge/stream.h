@@ -27,16 +27,18 @@ struct stream {
     bool failed;                   /* one did not arrive: rewind when all are settled */
     bool end_seen;                 /* the end record was read */
     bool dry;                      /* read to its end after the runner was over */
+    bool unreadable;               /* the last look at the journal failed */
     bool queued;                   /* in the link's list of streams with something to read */
     struct stream *next_queued;
     int64_t behind_since_ns; /* since when something is unconfirmed; 0 = nothing is */
 };
 
 enum stream_step {
-    STREAM_RECORD,  /* *record is the next to send */
-    STREAM_SKIPPED, /* enough was skipped for one turn: come again */
-    STREAM_DRY,     /* nothing more now */
-    STREAM_BROKEN   /* the journal cannot be read further: it ends here */
+    STREAM_RECORD,    /* *record is the next to send */
+    STREAM_SKIPPED,   /* enough was skipped for one turn: come again */
+    STREAM_DRY,       /* nothing more now */
+    STREAM_BROKEN,    /* the journal is cut here: it ends */
+    STREAM_UNREADABLE /* the disk has an error: nothing is known, later perhaps */
 };
 
 /* Begin at offset (0 = the start).  The attempt's journal_fd must be open. */
