@@ -118,8 +118,10 @@ BEGIN
     best AS MATERIALIZED (
         SELECT s.worker FROM hler.standing_claim AS s
          WHERE s.pool = take_ready.pool
-           AND s.claimed_at > moment - (SELECT f.value FROM hler.setting AS f WHERE f.name = 'standing_claim_ms')
-                                       * interval '1 millisecond'
+           -- a lease runs from the claim: most of it must be left
+           AND s.claimed_at > moment - interval '1 millisecond' *
+               (SELECT least(f.value, now.lost_after_ms / 4) FROM hler.setting AS f, hler.silence AS now
+                 WHERE f.name = 'standing_claim_ms')
            AND EXISTS (SELECT FROM hler.worker AS w, hler.silence AS now
                         WHERE w.id = s.worker AND w.instance = s.instance AND w.session = s.session
                           AND NOT w.draining AND hler_core.is_live(w, now))

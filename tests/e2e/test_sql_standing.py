@@ -73,7 +73,7 @@ def test_a_newer_claim_takes_the_place_of_an_older_and_none_of_an_older(db):
     lambda db: db.beat(), # a heartbeat without one
     lambda db: db.beat(claim=2, draining=True),
     lambda db: db.rows("SELECT hler_core.worker_gone('w1', %s, 'stopped')", [SESSION], "disp"),
-    lambda db: db.rows("UPDATE hler.standing_claim SET claimed_at = now() - interval '21 s'"),
+    lambda db: db.rows("UPDATE hler.standing_claim SET claimed_at = now() - interval '16 s'"),
     lambda db: db.rows("UPDATE hler.setting SET value = 0 WHERE name = 'standing_claim_ms'"),
     lambda db: db.silence(),
     lambda db: db.rows("UPDATE hler.worker SET session = %s", [OTHER]),
@@ -86,6 +86,13 @@ def test_what_ends_a_claim(db, change):
     db.submit()
     assert due(db)[0][3] is None
     assert states(db) == ["offered"]
+
+
+def test_it_is_used_while_most_of_a_lease_is_left(db):
+    db.beat(claim=1)
+    db.rows("UPDATE hler.standing_claim SET claimed_at = now() - interval '14 s'") # lost_after is 60 s
+    db.submit()
+    assert due(db)[0][3] is not None
 
 
 @pytest.mark.parametrize("who", [{"session": OTHER}, {"instance": OTHER}, {"worker": "nobody"}])
