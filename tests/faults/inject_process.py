@@ -9,7 +9,7 @@ from world import signal_quietly
 
 FULL = "ballast"
 LONG_STEPS = 40 # half a second each: longer than it takes until the task is given to another
-START_S = 1.0
+BURST_S = 8 # within which some of a burst is where it should be
 GATHER_S = 0.4
 GIVEN_UP = 0.8 # of a late grant's time: its worker is silent since
 WAIT_S = 3 # for something to hit
@@ -55,11 +55,25 @@ def living(world, worker):
     return next((w for w in (worker, *plan.WORKERS) if world.pid(w) is not None), worker)
 
 
+def await_one(world, requests, state, wanted):
+    """A living worker, of those that are wanted, that has an attempt of a burst in that state; None = it took too long."""
+    end = time.monotonic() + BURST_S
+    while time.monotonic() < end:
+        found = [w for w in world.load.workers_of(requests, state) if w in wanted and world.pid(w) is not None]
+        if found:
+            return sorted(found)[0]
+        time.sleep(0.2)
+    return None
+
+
 def away(world, fault):
     """Longer than it takes until a repeatable task is offered to another."""
-    target = living(world, fault.target)
-    world.load.burst(f"away {fault.no}", count=6, steps=LONG_STEPS)
-    time.sleep(START_S)
+    if world.away:
+        return False # too few would be left to take its tasks
+    burst = world.load.burst(f"away {fault.no}", count=4, steps=LONG_STEPS)
+    target = await_one(world, burst, "started", plan.WORKERS)
+    if target is None:
+        return False
     world.away.add(target)
     pid = world.pid(target)
     if pid is not None:
@@ -76,17 +90,17 @@ def late_grant(world, fault):
     target = living(world, fault.target)
     broker = world.broker[target]
     world.proxies.call(broker.hold(True, "request")) # its claims gather in the proxy
-    world.load.burst(f"burst {fault.no}", count=6)
+    again = world.load.burst(f"burst {fault.no}", count=6)
     once = world.load.burst(f"once {fault.no}", count=8, kind="chaos.once")
     time.sleep(GATHER_S)
     world.proxies.call(broker.hold(True, "answer")) # now the grants do
     world.proxies.call(broker.hold(False, "request"))
-    time.sleep(GATHER_S)
+    granted = await_one(world, again + once, "granted", (target,)) is not None
     pid = world.pid(target)
-    if pid is not None:
+    if pid is not None and granted:
         signal_quietly(pid, signal.SIGSTOP)
     world.proxies.call(broker.hold(False, "answer"))
-    if pid is None:
+    if pid is None or not granted:
         return False
     time.sleep(fault.lasts * GIVEN_UP)
     world.load.cancel_all(once)

@@ -10,8 +10,9 @@ import psycopg2
 import plan
 
 NAMESPACE = uuid.UUID("6f7a3c52-1d0b-4b8e-9a55-0f1f6c0ffee0")
-SUBMIT = "INSERT INTO hler.operation (id, type, inputs, target, idempotency_key) VALUES (%s, %s, %s, %s, %s)"
+SUBMIT = "INSERT INTO hler.operation (id, type, inputs, target, idempotency_key, priority) VALUES (%s, %s, %s, %s, %s, %s)"
 CLIENTS = 8
+BURST_PRIORITY = 100 # what an injector waits for comes first
 
 
 class Load:
@@ -37,6 +38,20 @@ class Load:
         self.all_at_once(self.submit, requests)
         return requests
 
+    def workers_of(self, requests, state):
+        """Workers that have attempts of a burst in that state; none while the database is away."""
+        try:
+            with self.stack.connect("migrate") as connection, connection.cursor() as cursor:
+                cursor.execute("SELECT DISTINCT a.worker FROM hler.attempt AS a JOIN hler.task AS t ON t.id = a.task"
+                               " WHERE t.operation = ANY (%s::uuid[]) AND a.state = %s",
+                               ([self.operation(r) for r in requests], state))
+                return {row[0] for row in cursor.fetchall()}
+        except psycopg2.Error:
+            return set()
+
+    def operation(self, request):
+        return str(uuid.uuid5(NAMESPACE, f"{self.seed} {request.no}"))
+
     def cancel_all(self, requests):
         """Those of a burst."""
         self.all_at_once(self.cancel, requests)
@@ -61,7 +76,7 @@ class Load:
 
     def attempt(self, connection, act, request):
         """Returns the connection if it still lives."""
-        operation = str(uuid.uuid5(NAMESPACE, f"{self.seed} {request.no}"))
+        operation = self.operation(request)
         entry = self.history.setdefault(operation, {"no": request.no, "type": request.type, "inputs": dict(request.inputs),
                                                     "submit": "none", "cancel": "none"})
         for _ in range(40):
@@ -81,7 +96,8 @@ class Load:
     def submit(self, connection, operation, request, entry):
         with connection.cursor() as cursor:
             try:
-                cursor.execute(SUBMIT, (operation, request.type, json.dumps(dict(request.inputs)), operation, f"chaos-{request.no}"))
+                cursor.execute(SUBMIT, (operation, request.type, json.dumps(dict(request.inputs)), operation, f"chaos-{request.no}",
+                                        0 if isinstance(request.no, int) else BURST_PRIORITY))
             except psycopg2.errors.UniqueViolation:
                 pass # the one whose answer was lost
         entry["submit"] = "ok"

@@ -47,7 +47,7 @@ class World:
     def __init__(self, guard=None):
         self.guard = guard
         self.programs = self.dispatchers + self.workers
-        self.stack = Stack("--workers", str(len(self.workers)), "--dispatchers", str(len(self.dispatchers)), "--slots", "6",
+        self.stack = Stack("--workers", str(len(self.workers)), "--dispatchers", str(len(self.dispatchers)), "--slots", "10",
                            "--lost-after-ms", str(self.lost_after_ms), *[w for s in self.settings for w in ("--set", s)], start=False)
         self.dir = self.stack.dir
         self.own = os.path.join(self.dir, "chaos") # ours: the witness, the clocks
