@@ -177,7 +177,7 @@ class Walker:
         if self.world is None:
             self.world = PointsWorld(self.guard)
             self.world.up()
-            self.world.stack.run("test.true")
+            new_operation(self.world)
         return self.world
 
     def down(self, keep):
