@@ -166,5 +166,7 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.SECONDARY:
+# Objects that only a pattern names, which make would delete.  Never for all targets: a missing object
+# of a library that is there would not be made again.
+.SECONDARY: $(TESTS:$(BUILD)/unit/%=$(BUILD)/tests/unit/%.o) $(FUZZ:$(BUILD)/fuzz/%=$(BUILD)/tests/fuzz/fuzz_%.o)
 -include $(shell find $(BUILD) -path '$(BUILD)/trixie*' -prune -o -name '*.d' -print 2>/dev/null)
