@@ -26,7 +26,8 @@ KINDS = {
     **{c: DEATHS + NO_MEMORY for c in ("fork", "vfork", "clone", "clone3", "socket", "socketpair", "pipe2", "accept4", "pidfd_open")},
     "execve": ("kill", "EIO", "EIO+", "ENOMEM", "ENOMEM+"),
     **{c: DEATHS for c in ("kill", "pidfd_send_signal")},
-    **{c: DEATHS + ("EINTR", "EINTR+") for c in ("waitid", "wait4")},
+    "wait4": DEATHS + ("EINTR", "EINTR+"),
+    "waitid": DEATHS, # with WNOHANG everywhere: a call that does not wait is never interrupted
     **{c: NO_MEMORY for c in ("brk", "mmap", ALLOCATION)},
 }
 
