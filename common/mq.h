@@ -104,6 +104,8 @@ int mq_use_confirms(struct mq *mq) MUST_CHECK; /* publishing connections: always
  * of a new consumer is the one given. */
 int mq_cancel(struct mq *mq, unsigned consumer) MUST_CHECK;
 void mq_ack(struct mq *mq, uint64_t tag, bool multiple);
+/* To the queue again, for another consumer. */
+void mq_give_back(struct mq *mq, uint64_t tag);
 
 /* Publish with user_id set to the connection's user.  0 = in the window, its
  * outcome will come through settled(); -1 EAGAIN = window full or broker blocked,

@@ -117,8 +117,10 @@ mq_publish(struct mq *mq, const struct mq_message *message, uint64_t cookie)
     return 0; /* after a failure its outcome is MQ_UNKNOWN, as for the others */
 }
 
-void
-mq_ack(struct mq *mq, uint64_t tag, bool multiple)
+enum verb { ACK_ONE, ACK_ALL, GIVE_BACK };
+
+static void
+answer(struct mq *mq, uint64_t tag, enum verb verb)
 {
     const uint64_t mask = (UINT64_C(1) << TAG_BITS) - 1;
     int status;
@@ -126,8 +128,21 @@ mq_ack(struct mq *mq, uint64_t tag, bool multiple)
     if (!mq_usable(mq) || tag >> TAG_BITS != mq->generation)
         return; /* the broker has taken the message back already */
     mq_guard_enter(mq->guard);
-    status = amqp_basic_ack(mq->conn, MQ_CHANNEL, tag & mask, multiple);
+    status = verb == GIVE_BACK ? amqp_basic_reject(mq->conn, MQ_CHANNEL, tag & mask, true)
+                               : amqp_basic_ack(mq->conn, MQ_CHANNEL, tag & mask, verb == ACK_ALL);
     mq_guard_leave(mq->guard);
     if (status != AMQP_STATUS_OK)
         mq_break(mq, "ack failed: %s", mq_status_text(mq, status));
+}
+
+void
+mq_ack(struct mq *mq, uint64_t tag, bool multiple)
+{
+    answer(mq, tag, multiple ? ACK_ALL : ACK_ONE);
+}
+
+void
+mq_give_back(struct mq *mq, uint64_t tag)
+{
+    answer(mq, tag, GIVE_BACK);
 }

@@ -120,6 +120,7 @@ on_tick(void *ctx)
 
     claims_tick(b);
     offers_tick(b);
+    offers_give_back(b);
     done_move_late(&b->done, &b->spool);
     adopt_sweep(b);
     expire(b);

@@ -128,6 +128,8 @@ void consumer_adjust(struct bridge *b);
 void consumer_pause(struct bridge *b);
 /* Acknowledge the delivery of an attempt, if it still has one. */
 void consumer_ack(struct bridge *b, struct attempt *attempt);
+/* Leave an offer to another worker. */
+void consumer_give_back(struct bridge *b, struct attempt *attempt);
 void consumer_ack_tag(struct bridge *b, uint64_t epoch, uint64_t tag); /* tag 0: nothing */
 int64_t consumer_free_slots(const struct bridge *b);
 bool consumer_wants_work(const struct bridge *b);
@@ -139,6 +141,8 @@ void offers_delivery(struct bridge *b, const struct mq_delivery *delivery);
 struct attempt *offers_take(struct bridge *b, const struct mq_delivery *delivery);
 /* Every second: acknowledge what was held long enough. */
 void offers_tick(struct bridge *b);
+/* Offers that came when a grant without an offer had taken their slot go back to the queue. */
+void offers_give_back(struct bridge *b);
 
 /* --- claims.c --- */
 /* Claim all that waits, in as few messages as possible. */

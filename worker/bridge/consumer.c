@@ -113,6 +113,17 @@ consumer_ack_tag(struct bridge *b, uint64_t epoch, uint64_t tag)
 }
 
 void
+consumer_give_back(struct bridge *b, struct attempt *a)
+{
+    struct consumer *c = &b->consumer;
+
+    mq_give_back(c->mq, a->tag);
+    if (a->tag >= c->first_tag)
+        c->unacked--;
+    a->tag = 0;
+}
+
+void
 consumer_ack(struct bridge *b, struct attempt *a)
 {
     uint64_t tag = a->tag;

@@ -11,6 +11,8 @@
 #include "worker/bridge/bridge.h"
 #include "worker/bridge/program.h"
 
+#define GIVE_BACK_MS 100 /* short jobs have made room by then */
+
 static bool
 is_done(const struct bridge *b, const struct attempt_name *name)
 {
@@ -102,6 +104,34 @@ offers_delivery(struct bridge *b, const struct mq_delivery *d)
     a = offers_take(b, d);
     if (a != NULL)
         check(b, a);
+}
+
+/* Only what was never claimed: of the rest nobody knows yet whether it is granted. */
+static bool
+is_surplus(const struct attempt *a, int64_t before_ns)
+{
+    return a->state == AT_WAITING && a->claim == 0 && a->tag != 0 && a->delivered_ns < before_ns;
+}
+
+void
+offers_give_back(struct bridge *b)
+{
+    const struct attempts *all = &b->attempts;
+    int64_t before_ns = clock_mono_ns() - GIVE_BACK_MS * CLOCK_MS_NS;
+    struct attempt *next;
+
+    if ((int64_t)(all->count[AT_CLAIMED] + all->count[AT_STARTING] + all->count[AT_RUNNING]) <
+        b->settings.slots)
+        return;
+    for (struct attempt *a = all->first; a != NULL; a = next) {
+        next = a->next;
+        if (!is_surplus(a, before_ns) || !mq_is_up(b->consumer.mq))
+            continue;
+        consumer_pause(b); /* else it would come here again */
+        log_debug("attempt=%s: all slots are taken; left to another worker", a->text);
+        consumer_give_back(b, a);
+        closing_drop(b, a);
+    }
 }
 
 /* RabbitMQ closes a channel that leaves a delivery unacknowledged for 30 minutes. */
