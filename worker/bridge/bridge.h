@@ -141,7 +141,7 @@ void offers_delivery(struct bridge *b, const struct mq_delivery *delivery);
 struct attempt *offers_take(struct bridge *b, const struct mq_delivery *delivery);
 /* Every second: acknowledge what was held long enough. */
 void offers_tick(struct bridge *b);
-/* Offers that came when a grant without an offer had taken their slot go back to the queue. */
+/* What came when the last slot was just taken: offers go back to the queue, grants are declined. */
 void offers_give_back(struct bridge *b);
 
 /* --- claims.c --- */

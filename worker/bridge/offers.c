@@ -110,7 +110,7 @@ offers_delivery(struct bridge *b, const struct mq_delivery *d)
 static bool
 is_surplus(const struct attempt *a, int64_t before_ns)
 {
-    return a->state == AT_WAITING && a->claim == 0 && a->tag != 0 && a->delivered_ns < before_ns;
+    return a->state == AT_WAITING && a->claim == 0 && a->delivered_ns < before_ns;
 }
 
 void
@@ -127,6 +127,10 @@ offers_give_back(struct bridge *b)
         next = a->next;
         if (!is_surplus(a, before_ns) || !mq_is_up(b->consumer.mq))
             continue;
+        if (a->tag == 0) { /* no offer: it came granted */
+            closing_decline(b, a, "there is no room any more");
+            continue;
+        }
         consumer_pause(b); /* else it would come here again */
         log_debug("attempt=%s: all slots are taken; left to another worker", a->text);
         consumer_give_back(b, a);

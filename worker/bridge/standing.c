@@ -101,7 +101,8 @@ use(struct bridge *b, const char *answers)
     return none;
 }
 
-/* An answer to no open claim is an offer like any other: it is claimed by its name. */
+/* An answer to no open claim, or without a slot, is an offer like any other: it is claimed by its
+ * name once there is room, or declined (offers.c). */
 void
 standing_delivery(struct bridge *b, const struct mq_delivery *d)
 {
@@ -115,9 +116,7 @@ standing_delivery(struct bridge *b, const struct mq_delivery *d)
     loop_timer_set(b->standing.timer, QUIET_MS);
     if (a == NULL)
         return;
-    if (!has_room) {
-        closing_decline(b, a, "there is no room any more");
-    } else if (claim.number != 0) {
+    if (has_room && claim.number != 0) {
         a->claim = claim.number;
         a->claimed_ns = claim.made_ns;
         attempt_set(&b->attempts, a, AT_CLAIMED);
