@@ -31,11 +31,7 @@ def check_kept(stack, operation):
 
 
 def run():
-    stack = probe.make_stack("--workers", "1", "--slots", "8")
-    try:
-        return trial(stack)
-    finally:
-        stack.down()
+    return probe.on_stack(trial, "--workers", "1", "--slots", "8")
 
 
 def trial(stack):

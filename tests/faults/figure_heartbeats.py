@@ -14,11 +14,7 @@ TABLE = """SELECT n_tup_upd AS updates, n_tup_hot_upd AS hot, pg_total_relation_
 
 
 def run():
-    stack = probe.make_stack("--workers", "1", "--slots", "8")
-    try:
-        return trial(stack)
-    finally:
-        stack.down()
+    return probe.on_stack(trial, "--workers", "1", "--slots", "8")
 
 
 def backlog(channel):

@@ -21,6 +21,15 @@ def make_stack(*options):
     return stack
 
 
+def on_stack(trial, *options):
+    """What trial(stack) says of a stack of its own."""
+    stack = make_stack(*options)
+    try:
+        return trial(stack)
+    finally:
+        stack.down()
+
+
 class Probe:
     def __init__(self, stack):
         self.stack = stack

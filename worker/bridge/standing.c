@@ -2,7 +2,8 @@
  * may answer with an offer that is granted already (protocol section 4).  So on an idle system a
  * task reaches its worker in one hop instead of three.  Each such claim is answered once at most;
  * the newest few are remembered, since an answer may cross the next one. */
-#include <stdlib.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -13,6 +14,7 @@
 #define QUIET_MS 20
 /* In a burst an answer may come a little after the offers that would fill all slots. */
 #define RESERVE_MS 50
+#define ANSWERS_SIZE 64 /* "<session>.<claim>" and NUL, with room */
 
 static int64_t
 make(struct bridge *b)
@@ -81,17 +83,13 @@ static struct standing_claim
 use(struct bridge *b, const char *answers)
 {
     const struct standing_claim none = {0};
-    const size_t session_len = strlen(b->consumer.session);
-    int64_t number;
+    char expected[ANSWERS_SIZE];
 
-    if (answers == NULL || strncmp(answers, b->consumer.session, session_len) != 0 ||
-        answers[session_len] != '.')
-        return none;
-    number = strtoll(answers + session_len + 1, NULL, 10);
-    for (size_t i = 0; number > 0 && i < STANDING_REMEMBERED; i++) {
+    for (size_t i = 0; answers != NULL && i < STANDING_REMEMBERED; i++) {
         struct standing_claim claim = b->standing.made[i];
 
-        if (claim.number != number)
+        snprintf(expected, sizeof expected, "%s.%" PRId64, b->consumer.session, claim.number);
+        if (claim.number == 0 || strcmp(answers, expected) != 0)
             continue;
         b->standing.made[i] = none;
         if (i == (b->standing.next - 1) % STANDING_REMEMBERED)
