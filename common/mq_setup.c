@@ -6,13 +6,16 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/mem.h"
 
 /* Calls that wait for the broker's answer: checks, consumers, confirm mode. */
 
 #define TAG_BYTES 32
 
-/* The answer of the last call, with the guard's clock stopped.  -1 after mq_break(). */
+/* The answer of the last call, with the guard's clock stopped.  -1 after mq_break().  While it
+ * waited, librabbitmq put aside the deliveries that came first: no event of the socket tells of
+ * them any more. */
 static int
 answered(struct mq *mq, const char *what, const char *name)
 {
@@ -20,9 +23,10 @@ answered(struct mq *mq, const char *what, const char *name)
     char text[MQ_WHY_BYTES];
 
     mq_guard_leave(mq->guard);
-    if (reply.reply_type == AMQP_RESPONSE_NORMAL)
-        return 0;
-    return mq_break(mq, "%s %s: %s", what, name, mq_reply_text(mq, reply, text));
+    if (reply.reply_type != AMQP_RESPONSE_NORMAL)
+        return mq_break(mq, "%s %s: %s", what, name, mq_reply_text(mq, reply, text));
+    loop_timer_set(mq->soon_timer, 0);
+    return 0;
 }
 
 /* Like answered(), but a 404 says what to do about it. */

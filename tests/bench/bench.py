@@ -13,6 +13,7 @@ import time
 from contenders import BUILD, Celery, Stack, memory_kb, processes, say
 
 OPERATIONS = 1000
+FLOOR_S = 120  # it has no guard against a lost message
 LINES = 200_000
 CELERY_LINES = 2000
 LATENCY_SAMPLES = 60
@@ -57,7 +58,7 @@ def bench_operations(stack, rounds):
         rows["hler"].append(run_operations(stack, OPERATIONS))
         stack.reset_peers(OPERATIONS)
         r = subprocess.run([floor, stack.peer_dsn, stack.port, "bench", "bench", "bench", str(OPERATIONS), "2", "64"],
-                           check=True, stdout=subprocess.PIPE, text=True)
+                           check=True, stdout=subprocess.PIPE, text=True, timeout=FLOOR_S)
         rows["floor"].append(json.loads(r.stdout)["rate"])
         stack.reset_peers(OPERATIONS)
         celery = Celery(stack)

@@ -9,6 +9,8 @@ from stack import read, wait_for
 
 LOST_AFTER_MS = 3000
 OPERATIONS = 500
+PINGS = 1500
+PAUSE_S = 2.5  # the least that a worker slept then
 
 
 def test_five_hundred_operations_with_a_frozen_pair(make_stack):
@@ -30,3 +32,18 @@ def test_five_hundred_operations_with_a_frozen_pair(make_stack):
     assert set(ran.values()) == {1}, [o for o, n in ran.items() if n != 1]
     wait_for(lambda: stack.one("SELECT count(*) FROM hler.attempts WHERE state = 'succeeded' AND NOT output_complete") == 0,
              what="all events")
+
+
+def test_work_goes_on_without_heartbeats(make_stack):
+    """What arrived while the worker waited for an answer of the broker is handled at once, not with whatever the
+    broker says next: nothing else wakes these workers within PAUSE_S."""
+    stack = make_stack("--workers", "2", "--slots", "16", "--heartbeat-ms", "60000", "--lost-after-ms", "600000",
+                       "--set", "worker.broker.heartbeat_s=120")
+    with stack.connect("frontend") as c:
+        c.cursor().execute("INSERT INTO hler.operation (type, inputs) SELECT 'hler.ping', '{}' FROM generate_series(1, %s)",
+                           (PINGS,))
+    wait_for(lambda: stack.one("SELECT count(*) FROM hler.operations WHERE state = 'succeeded'") == PINGS,
+             timeout=180, what="the end of all")
+    pause_s = stack.one("SELECT extract(epoch FROM max(gap)) FROM (SELECT started_at - lag(started_at) OVER (ORDER BY "
+                        "started_at) AS gap FROM hler.attempts WHERE state = 'succeeded') AS starts")
+    assert pause_s < PAUSE_S
