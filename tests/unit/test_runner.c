@@ -192,7 +192,7 @@ spool_set_up(void **state)
     assert_non_null(s);
     (void)strcpy(s->path, "/tmp/hler-test-runner-XXXXXX");
     assert_non_null(mkdtemp(s->path));
-    s->spawner = spawner_start(runner_program(), s->path);
+    s->spawner = spawner_start(runner_program(), s->path, NULL);
     assert_non_null(s->spawner);
     *state = s;
     return 0;
@@ -305,7 +305,7 @@ client_is_told_when_the_spawner_is_gone(void **state)
 {
     char *argv[] = {program, NULL};
     struct request r = request_of("missing", argv);
-    struct spawner *spawner = spawner_start(runner_program(), "/nowhere/spool");
+    struct spawner *spawner = spawner_start(runner_program(), "/nowhere/spool", NULL);
     struct request_answer answer;
     struct pollfd p;
 

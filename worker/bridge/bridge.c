@@ -16,6 +16,8 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "common/mem.h"
+#include "worker/runner/cgroup.h"
 #include "worker/runner/spawner.h"
 
 #define TICK_MS 1000
@@ -163,11 +165,31 @@ open_modules(struct bridge *b)
     return 0;
 }
 
+/* Empty groups are those of attempts that ended while a daemon of theirs still lived. */
+static int
+open_groups(struct bridge *b)
+{
+    const char *above = b->settings.cgroup;
+
+    b->groups.fd = -1;
+    if (above[0] == '\0')
+        return 0;
+    b->groups.fd = cgroup_open(above, b->settings.user);
+    if (b->groups.fd == -1)
+        return log_errno(errno, "worker.cgroup=%s: no control group (v2) can be made there: %m",
+                         above);
+    b->groups.path = mem_printf("%s/%s", above, b->settings.user);
+    cgroup_sweep(b->groups.fd);
+    return 0;
+}
+
 int
 bridge_open(struct bridge *b)
 {
     int rc;
 
+    if (open_groups(b) == -1)
+        return EX_CONFIG;
     raise_files(b->settings.slots);
     rc = spool_open(&b->spool, b->settings.spool);
     if (rc != 0)
@@ -216,6 +238,8 @@ bridge_close(struct bridge *b)
         loop_timer_free(b->tick);
         loop_free(b->loop);
     }
+    file_cleanup_close(&b->groups.fd);
+    mem_cleanup(&b->groups.path);
     executors_free(&b->executors);
     done_free(&b->done);
     spool_close(&b->spool);

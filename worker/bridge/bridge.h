@@ -98,6 +98,11 @@ struct bridge {
         struct loop_timer *restart;
     } launch;
 
+    struct {        /* bridge.c */
+        char *path; /* of the worker's control group; NULL = none */
+        int fd;     /* -1 then */
+    } groups;
+
     struct {           /* drain.c */
         bool draining; /* takes nothing new */
         bool stopping; /* and ends soon */

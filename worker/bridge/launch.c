@@ -150,7 +150,7 @@ on_answer(void *ctx, uint32_t events)
 static int
 start_spawner(struct bridge *b)
 {
-    b->launch.spawner = spawner_start(b->settings.runner, b->spool.path);
+    b->launch.spawner = spawner_start(b->settings.runner, b->spool.path, b->groups.path);
     if (b->launch.spawner == NULL)
         return log_errno(errno, "runner=%s: cannot be started: %m", b->settings.runner);
     b->launch.source = loop_add(b->loop, spawner_fd(b->launch.spawner), EPOLLIN, on_answer, b);

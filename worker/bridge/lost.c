@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "proto/event_data.h"
 #include "worker/bridge/bridge.h"
+#include "worker/runner/cgroup.h"
 
 #define LOST_FILE "lost"
 #define LOST_BYTES 256
@@ -80,17 +81,28 @@ kill_marked(const char *mark)
     return found;
 }
 
+/* What is in its control group, and what carries its mark: the program may run without a group.
+ * Returns how many there were, one for the whole group. */
+static uint32_t
+kill_all(const struct bridge *b, const char *name)
+{
+    uint32_t in_group = cgroup_kill(b->groups.fd, name) ? 1 : 0;
+
+    return kill_marked(name) + in_group;
+}
+
 /* Until none is left, half a second at most.  Returns how many are. */
 static uint32_t
-end_left_over(const char *mark)
+end_left_over(const struct bridge *b, const char *name)
 {
     struct timespec pause = {0, ROUND_NS};
-    uint32_t left = kill_marked(mark);
+    uint32_t left = kill_all(b, name);
 
     for (int i = 0; left > 0 && i < ROUNDS; i++) {
         (void)nanosleep(&pause, NULL);
-        left = kill_marked(mark);
+        left = kill_all(b, name);
     }
+    cgroup_remove(b->groups.fd, name);
     return left;
 }
 
@@ -128,7 +140,7 @@ void
 lost_found(struct bridge *b, struct attempt *a, const char *cause)
 {
     a->lost_cause = known_cause(cause);
-    a->left_behind = end_left_over(a->text);
+    a->left_behind = end_left_over(b, a->text);
     log_warn("attempt=%s lost cause=%s left_behind=%u", a->text, cause, a->left_behind);
     write_down(b, a);
     attempt_set(&b->attempts, a, AT_LOST);

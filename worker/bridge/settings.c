@@ -50,6 +50,8 @@ static const struct config_key table[] = {
          "directories from which a command task may run a program"),
     STRING("worker.state_dir", state_dir, 0, PATH_MAX, "",
            "directory for executors that outlives attempts; empty = none"),
+    STRING("worker.cgroup", cgroup, 0, PATH_MAX, "",
+           "control group (v2) below which each attempt gets its own; empty = none"),
     INT("worker.keep_s", keep_s, 0, 30 * DAY_S, "3600",
         "how long a finished attempt's journal is kept to be sent again"),
     INT("worker.done_max", done_max, 0, DONE_MOST, "10000", "and at most so many of them"),

@@ -9,6 +9,7 @@
 /* A worker's settings; read once, never changed.  deploy/examples/worker.conf shows all. */
 struct settings {
     char *pool, *spool, *runner, *executor_dir, *collections, *state_dir, *dispatcher_user;
+    char *cgroup;
     char **roots, **commands;
     int64_t slots, keep_s, done_max, spool_max_bytes;
     int64_t claim_wait_ms, ack_hold_ms, heartbeat_ms;

@@ -13,10 +13,10 @@
 static int
 usage(FILE *out)
 {
-    (void)fprintf(out,
-                  "usage: hler-runner --spawn SPOOL_DIR   (started by hler-worker, which\n"
-                  "                                        gives it a socket as descriptor 3)\n"
-                  "       hler-runner --help | --version\n");
+    (void)fprintf(
+        out, "usage: hler-runner --spawn SPOOL_DIR [CGROUP_DIR]   (started by hler-worker, which\n"
+             "                                        gives it a socket as descriptor 3)\n"
+             "       hler-runner --help | --version\n");
     return out == stdout ? EXIT_SUCCESS : EXIT_USAGE;
 }
 
@@ -44,7 +44,7 @@ main(int argc, char **argv)
         (void)printf("hler-runner %s\n", HLER_VERSION);
         return EXIT_SUCCESS;
     }
-    if (argc != 3 || strcmp(argv[1], "--spawn") != 0) {
+    if (argc < 3 || argc > 4 || strcmp(argv[1], "--spawn") != 0) {
         (void)fprintf(stderr, "hler-runner: %s: unexpected\n", argc > 1 ? argv[1] : "nothing");
         return usage(stderr);
     }
@@ -52,5 +52,5 @@ main(int argc, char **argv)
         log_err("descriptor %d is not the worker's socket: %m", SPAWNER_SOCKET);
         return EXIT_USAGE;
     }
-    return spawner_run(argv[2]);
+    return spawner_run(argv[2], argv[3]); /* NULL behind the last */
 }

@@ -18,6 +18,7 @@
 
 #include "common/file.h"
 #include "common/log.h"
+#include "worker/runner/cgroup.h"
 #include "worker/runner/run_proc.h"
 
 #define CHILD_UMASK 022
@@ -104,7 +105,8 @@ child_main(struct runner *r, const struct pipes *p, pid_t runner)
         r->journal_error = errno;
         _exit(CHILD_EXIT);
     }
-    if (arrange_descriptors(p) == -1 || setrlimit(RLIMIT_CORE, &no_core) == -1)
+    if (cgroup_enter(r->groups, q->dir) == -1 || arrange_descriptors(p) == -1 ||
+        setrlimit(RLIMIT_CORE, &no_core) == -1)
         fail(r, CHILD_SETUP);
     if (r->oom_spared)
         (void)run_proc_oom_score(r->child.oom_score);

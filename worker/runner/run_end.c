@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "worker/runner/cgroup.h"
 
 #define OUTPUTS_MAX 65536u
 #define RETRY_MS 1000
@@ -147,5 +148,6 @@ run_end(struct runner *r)
     }
     if (fdatasync(r->journal.fd) == -1)
         log_err("attempt=%s journal sync: %m", r->request->dir);
+    cgroup_remove(r->groups, r->request->dir);
     r->phase = RUNNER_OVER;
 }

@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "worker/runner/cgroup.h"
 
 #define POLL_MS 10
 #define SWEEP_MS 2000
@@ -25,8 +26,9 @@ static void
 sweep(struct runner *r)
 {
     uint32_t found = run_tree_kill();
+    bool lives = cgroup_kill(r->groups, r->request->dir);
 
-    if (!run_child_reap(r))
+    if (!run_child_reap(r) && !lives)
         finish(r, 0);
     else if (r->timer_ns[TIMER_SWEEP] == 0) /* time is up */
         finish(r, found > 0 ? found : 1);

@@ -265,6 +265,7 @@ runner_run(const struct runner_start *start)
     r->journal = start->journal;
     r->started_ns = clock_mono_ns();
     r->control.fd = start->control_fd;
+    r->groups = start->groups;
     r->child = (struct runner_child){.gone = true, .exit_code = -1, .oom_score = start->oom_score};
     r->output.stream[0].fd = r->output.stream[1].fd = -1;
     r->output.stream[0].kind = JOURNAL_STDOUT;

@@ -85,6 +85,7 @@ struct runner {
     int journal_error; /* errno of the first record that could not be written; 0 = none */
     enum runner_phase phase;
     int epoll, signals, lease;
+    int groups;      /* where the program's control group is made; -1 = nowhere */
     bool oom_spared; /* an oom_score_adj lower than the program's */
     int64_t started_ns;
     int64_t timer_ns[TIMERS]; /* CLOCK_MONOTONIC; 0 = not set */
@@ -101,6 +102,7 @@ struct runner_start {
     struct journal_writer journal;
     int dir_fd;     /* the attempt's directory */
     int control_fd; /* the FIFO, open for reading and writing */
+    int groups;     /* where control groups are made, or -1; cgroup.h */
     int oom_score;  /* oom_score_adj that the program gets */
 };
 

@@ -31,6 +31,7 @@
 
 struct spawner_state {
     int spool_fd, lock_fd;
+    int groups_fd; /* -1 = no control groups */
     int oom_score; /* as it was given to us: what programs get */
 };
 
@@ -140,6 +141,7 @@ start_runner(const struct spawner_state *s, const struct request *q)
                                      .journal = journal,
                                      .dir_fd = dir_fd,
                                      .control_fd = control_fd,
+                                     .groups = s->groups_fd,
                                      .oom_score = s->oom_score};
         become_runner(s, &start);
     }
@@ -206,9 +208,9 @@ detach(void)
 }
 
 int
-spawner_run(const char *spool)
+spawner_run(const char *spool, const char *groups)
 {
-    struct spawner_state s = {.oom_score = run_proc_read_oom_score()};
+    struct spawner_state s = {.groups_fd = -1, .oom_score = run_proc_read_oom_score()};
 
     if (detach() == -1) {
         log_err("start: %m");
@@ -218,6 +220,13 @@ spawner_run(const char *spool)
     if (s.spool_fd == -1) {
         log_err("spool %s: %m", spool);
         return EXIT_FAILURE;
+    }
+    if (groups != NULL) {
+        s.groups_fd = open(groups, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (s.groups_fd == -1) {
+            log_err("control group %s: %m", groups);
+            return EXIT_FAILURE;
+        }
     }
     s.lock_fd = open_lock(s.spool_fd);
     if (s.lock_fd == -1) {

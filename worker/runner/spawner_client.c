@@ -36,9 +36,9 @@ cleanup_attributes(posix_spawnattr_t *attributes)
 /* posix_spawn() and not fork(): the bridge has threads.  Signals start from default, since
  * what a loop blocks or ignores would survive the exec. */
 static int
-launch(const char *program, const char *spool, int fd, pid_t *pid)
+launch(const char *program, const char *spool, const char *groups, int fd, pid_t *pid)
 {
-    const char *const argv[] = {program, "--spawn", spool, NULL};
+    const char *const argv[] = {program, "--spawn", spool, groups, NULL};
     CLEANUP(cleanup_actions) posix_spawn_file_actions_t actions;
     CLEANUP(cleanup_attributes) posix_spawnattr_t attributes;
     sigset_t none, all;
@@ -58,7 +58,7 @@ launch(const char *program, const char *spool, int fd, pid_t *pid)
 }
 
 struct spawner *
-spawner_start(const char *program, const char *spool)
+spawner_start(const char *program, const char *spool, const char *groups)
 {
     CLEANUP(file_cleanup_close) int ours = -1;
     CLEANUP(file_cleanup_close) int theirs = -1;
@@ -73,7 +73,7 @@ spawner_start(const char *program, const char *spool)
     theirs = pair[1];
     /* More than one request may wait; without the privilege for this one is enough. */
     (void)setsockopt(ours, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-    if (launch(program, spool, theirs, &pid) == -1)
+    if (launch(program, spool, groups, theirs, &pid) == -1)
         return NULL;
     s = mem_alloc(sizeof *s);
     s->fd = file_take(&ours);

@@ -8,9 +8,10 @@
 
 struct spawner;
 
-/* Start `program --spawn spool` (program: path of hler-runner).  NULL with errno.  It takes the
+/* Start `program --spawn spool [groups]` (program: path of hler-runner; groups: directory of the worker's
+ * control group, or NULL).  NULL with errno.  It takes the
  * spool's lock once a former spawner is gone, up to 10 s later; requests wait meanwhile. */
-struct spawner *spawner_start(const char *program, const char *spool);
+struct spawner *spawner_start(const char *program, const char *spool, const char *groups);
 
 /* For the loop: readable when an answer is there or the spawner is gone. */
 int spawner_fd(const struct spawner *s);
