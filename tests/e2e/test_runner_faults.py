@@ -112,8 +112,8 @@ def test_journal_that_cannot_grow(spool):
 
 def test_end_is_written_once_there_is_room(spool):
     spawner = Spawner(spool)
-    attempt = spawner.sh(f"echo ready; read x <{spool}/go; exit 3")
     os.mkfifo(spool / "go")
+    attempt = spawner.sh(f"echo ready; read x <{spool}/go; exit 3")
     attempt.said(b"ready")
     runner = attempt.runner_pid()
     size = attempt.journal.stat().st_size
