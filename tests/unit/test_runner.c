@@ -319,7 +319,7 @@ client_is_told_when_the_spawner_is_gone(void **state)
     assert_int_equal(errno, EPIPE);
     spawner_free(spawner);
     spawner_free(NULL);
-    assert_null(spawner_start("/nowhere/hler-runner", "/tmp"));
+    assert_null(spawner_start("/nowhere/hler-runner", "/tmp", NULL));
     assert_int_equal(errno, ENOENT);
 }
 
