@@ -10,6 +10,7 @@ import time
 from inject_server import broker_ctl
 from stack import read
 
+SPARE = "new.spare." # directories of attempts that are made ahead
 SAY_EVERY_S = 5
 LOOKS = 8
 
@@ -101,7 +102,8 @@ def spool_files(world):
     found = []
     for worker in world.workers:
         with os.scandir(f"{world.dir}/spool/{worker}") as entries:
-            found += [f"{worker}/{e.name}" for e in entries if e.name != "done" and (e.is_dir() or ".tmp" in e.name)]
+            found += [f"{worker}/{e.name}" for e in entries
+                      if e.name != "done" and not e.name.startswith(SPARE) and (e.is_dir() or ".tmp" in e.name)]
     return sorted(found)
 
 

@@ -13,7 +13,7 @@ FOUND = ("work:spawner:sendto@packet:2:EIO", "start:worker:renameat:5:ENOSPC+", 
          "work:worker:pread64@journal:47:EIO+") # violations once
 
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+pytestmark = [pytest.mark.skipif(os.geteuid() != 0, reason="needs root"), pytest.mark.xdist_group("even")]
 
 
 def walk(*args):
