@@ -126,7 +126,8 @@ cgroup_remove(int parent, const char *name)
 void
 cgroup_sweep(int parent)
 {
-    DIR *groups = parent == -1 ? NULL : fdopendir(openat(parent, ".", O_RDONLY | O_DIRECTORY));
+    DIR *groups =
+        parent == -1 ? NULL : fdopendir(openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     const struct dirent *d;
 
     if (groups == NULL)
