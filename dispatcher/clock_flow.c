@@ -21,6 +21,7 @@ static const char sql[] =
 /* What is old goes in small steps, each in a transaction of its own. */
 static const char retain_sql[] = "SELECT hler_core.retain() AS more";
 #define RETAIN_MS 60000
+#define RETAIN_AGAIN_MS 5000 /* after one that could not do all: each costs others up to 50 ms */
 
 struct clock {
     struct flow *flow;
@@ -66,9 +67,12 @@ retain(struct clock *c)
 
     if (now < c->retain_ns)
         return;
-    bool more = flow_exec(c->flow, retain_sql, NULL, 0, &result) == FLOW_OK &&
-                pg_get_bool(result, 0, "more");
-    c->retain_ns = more ? now : now + RETAIN_MS * CLOCK_MS_NS;
+    bool known = flow_exec(c->flow, retain_sql, NULL, 0, &result) == FLOW_OK &&
+                 pg_get(result, 0, "more") != NULL;
+    if (known && pg_get_bool(result, 0, "more"))
+        c->retain_ns = now;
+    else
+        c->retain_ns = now + (known ? RETAIN_MS : RETAIN_AGAIN_MS) * CLOCK_MS_NS;
 }
 
 static void

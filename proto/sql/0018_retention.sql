@@ -18,7 +18,8 @@ BEGIN
 END $$;
 
 -- One partition of a day all of whose attempts have ended.  Its parent is locked for the moment
--- of the drop only, and not waited for: whoever came behind us would wait with us.
+-- of the drop only, and not waited for: whoever came behind us would wait with us.  True: gone;
+-- false: there is none; NULL: it cannot be had now.
 CREATE FUNCTION hler_core.drop_day() RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '50ms' AS $$
 DECLARE
@@ -39,8 +40,8 @@ BEGIN
     END IF;
     EXECUTE format('DROP TABLE hler.%I', part);
     RETURN true;
-EXCEPTION WHEN lock_not_available THEN
-    RETURN false;
+EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+    RETURN NULL;
 END $$;
 
 -- Ended operations, up to `most`.  Those with results stay, since the entities of the front end
@@ -94,17 +95,23 @@ BEGIN
     RETURN n;
 END $$;
 
--- One step, for a dispatcher; true: there may be more.  One at a time is enough.
+-- One step, for a dispatcher.  True: there may be more; NULL: no, but a day could not be had now,
+-- which held up nothing else.  One at a time is enough.
 CREATE FUNCTION hler_core.retain() RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     most CONSTANT int := 200;
+    gone boolean;
 BEGIN
     PERFORM hler_core.may_be_lost();
     IF NOT pg_try_advisory_xact_lock(hashtext('hler.retain')) THEN
         RETURN false;
     END IF;
-    RETURN hler_core.drop_day() OR hler_core.drop_dead(most) = most OR hler_core.drop_operations(most) = most;
+    gone := hler_core.drop_day();
+    IF gone THEN
+        RETURN true;
+    END IF;
+    RETURN hler_core.drop_dead(most) = most OR hler_core.drop_operations(most) = most OR gone;
 END $$;
 
 -- An operator's word; the figures take effect at once.
