@@ -10,7 +10,7 @@ from world import signal_quietly
 FULL = "ballast"
 LONG_STEPS = 40 # half a second each: longer than it takes until the task is given to another
 BURST_S = 8 # within which some of a burst is where it should be
-GATHER_S = 0.4
+AIM_S = 15 # for one that is under way
 GIVEN_UP = 0.8 # of a late grant's time: its worker is silent since
 WAIT_S = 3 # for something to hit
 JUMPS = (-864000, -3600, -30, 30, 3600, 864000) # seconds
@@ -18,7 +18,7 @@ JUMPS = (-864000, -3600, -30, 30, 3600, 864000) # seconds
 
 def kill(world, fault):
     pid = world.pid(fault.target)
-    if pid is None:
+    if pid is None or fault.target in world.away:
         return False
     signal_quietly(pid, signal.SIGKILL)
     time.sleep(fault.lasts)
@@ -28,7 +28,7 @@ def kill(world, fault):
 
 def terminate(world, fault):
     pid = world.pid(fault.target)
-    if pid is None:
+    if pid is None or fault.target in world.away:
         return False
     signal_quietly(pid, signal.SIGTERM)
     wait_for(lambda: world.pid(fault.target) != pid, 10, f"{fault.target} ends on request")
@@ -38,7 +38,7 @@ def terminate(world, fault):
 
 
 def freeze(world, fault):
-    return freeze_pid(world.pid(fault.target), fault.lasts)
+    return fault.target not in world.away and freeze_pid(world.pid(fault.target), fault.lasts)
 
 
 def freeze_pid(pid, seconds):
@@ -66,10 +66,24 @@ def await_one(world, requests, state, wanted):
     return None
 
 
+def aimed(inject):
+    """One of them at a time, since each takes a worker away: too few would be left to take its tasks."""
+    def one(world, fault):
+        if not world.aim.acquire(timeout=AIM_S):
+            return False
+        try:
+            return inject(world, fault)
+        finally:
+            world.away.clear()
+            for worker in plan.WORKERS:
+                world.revive(worker)
+            world.aim.release()
+    return one
+
+
+@aimed
 def away(world, fault):
     """Longer than it takes until a repeatable task is offered to another."""
-    if world.away:
-        return False # too few would be left to take its tasks
     burst = world.load.burst(f"away {fault.no}", count=4, steps=LONG_STEPS)
     target = await_one(world, burst, "started", plan.WORKERS)
     if target is None:
@@ -79,33 +93,41 @@ def away(world, fault):
     if pid is not None:
         signal_quietly(pid, signal.SIGKILL)
     time.sleep(fault.lasts)
-    world.away.discard(target)
-    world.revive(target)
     return pid is not None
 
 
+def frozen_in_line(world, worker):
+    """The pid of the worker, stopped while its claim made ahead is in the tables; None = there was none in time."""
+    end = time.monotonic() + WAIT_S
+    while time.monotonic() < end:
+        pid = world.pid(worker)
+        if pid is not None and world.load.claims_ahead(worker):
+            signal_quietly(pid, signal.SIGSTOP)
+            if world.load.claims_ahead(worker):
+                return pid
+            signal_quietly(pid, signal.SIGCONT)
+        time.sleep(0.02)
+    return None
+
+
+@aimed
 def late_grant(world, fault):
-    """Grants wait in the socket of a worker that is frozen for so long that others have the repeatable attempts, and the
-    others were held and given up."""
+    """A task is granted to a worker that is frozen while it is first in line; by the time it reads that, the task was held
+    and given up."""
     target = living(world, fault.target)
-    broker = world.broker[target]
-    world.proxies.call(broker.hold(True, "request")) # its claims gather in the proxy
-    again = world.load.burst(f"burst {fault.no}", count=6)
-    once = world.load.burst(f"once {fault.no}", count=8, kind="chaos.once")
-    time.sleep(GATHER_S)
-    world.proxies.call(broker.hold(True, "answer")) # now the grants do
-    world.proxies.call(broker.hold(False, "request"))
-    granted = await_one(world, again + once, "granted", (target,)) is not None
-    pid = world.pid(target)
-    if pid is not None and granted:
-        signal_quietly(pid, signal.SIGSTOP)
-    world.proxies.call(broker.hold(False, "answer"))
-    if pid is None or not granted:
+    world.away.add(target)
+    pid = frozen_in_line(world, target)
+    if pid is None:
         return False
-    time.sleep(fault.lasts * GIVEN_UP)
-    world.load.cancel_all(once)
-    time.sleep(fault.lasts * (1 - GIVEN_UP))
-    signal_quietly(pid, signal.SIGCONT)
+    try:
+        burst = world.load.burst(f"once {fault.no}", count=8, kind="chaos.once")
+        if await_one(world, burst, "granted", (target,)) is None:
+            return False
+        time.sleep(fault.lasts * GIVEN_UP)
+        world.load.cancel_all(burst)
+        time.sleep(fault.lasts * (1 - GIVEN_UP))
+    finally:
+        signal_quietly(pid, signal.SIGCONT)
     return True
 
 

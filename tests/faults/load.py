@@ -39,12 +39,20 @@ class Load:
         return requests
 
     def workers_of(self, requests, state):
-        """Workers that have attempts of a burst in that state; none while the database is away."""
+        """Workers that have attempts of a burst in that state."""
+        return self.workers("SELECT DISTINCT a.worker FROM hler.attempt AS a JOIN hler.task AS t ON t.id = a.task"
+                            " WHERE t.operation = ANY (%s::uuid[]) AND a.state = %s",
+                            [self.operation(r) for r in requests], state)
+
+    def claims_ahead(self, worker):
+        """True: the tables hold a claim made ahead by that worker."""
+        return worker in self.workers("SELECT worker FROM hler.standing_claim WHERE claimed_at > clock_timestamp() - interval '300 ms'")
+
+    def workers(self, query, *args):
+        """None while the database is away."""
         try:
             with self.stack.connect("migrate") as connection, connection.cursor() as cursor:
-                cursor.execute("SELECT DISTINCT a.worker FROM hler.attempt AS a JOIN hler.task AS t ON t.id = a.task"
-                               " WHERE t.operation = ANY (%s::uuid[]) AND a.state = %s",
-                               ([self.operation(r) for r in requests], state))
+                cursor.execute(query, args)
                 return {row[0] for row in cursor.fetchall()}
         except psycopg2.Error:
             return set()

@@ -65,8 +65,10 @@ KINDS = {
 }
 
 # In every plan, however the dice fall: what the guards are for (guards.py).
-SURE = ("away", "late-grant", "late-grant", "clone", "clone", "lose-states", "lose-states", "forge-ends", "duplicate-offers")
+SURE = ("clone", "clone", "lose-states", "lose-states", "forge-ends", "duplicate-offers")
 SURE_UNTIL = 0.65
+AIMED = ("away", "late-grant", "late-grant") # one after another, as long as each lasts
+AIMED_EVERY_S = 15
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,7 @@ class Request:
     again_on_unknown: bool
 
 
-def make_fault(rng, no, at, kinds, used):
-    names = [n for n in kinds if not KINDS[n].most or used.get(n, 0) < KINDS[n].most]
+def make_fault(rng, no, at, names, used):
     name = rng.choices(names, [KINDS[n].weight for n in names])[0]
     kind = KINDS[name]
     used[name] = used.get(name, 0) + 1
@@ -103,10 +104,15 @@ def make_faults(rng, seconds, kinds):
     """A third of them come close upon the one before: faults while something recovers."""
     faults, used, at = [], {}, float(BEGIN_S)
     while at < seconds * (1 - QUIET):
-        faults.append(make_fault(rng, len(faults), at, kinds, used))
+        names = [n for n in kinds if not KINDS[n].most or used.get(n, 0) < KINDS[n].most]
+        if not names:
+            break
+        faults.append(make_fault(rng, len(faults), at, names, used))
         at += rng.uniform(0.1, 0.5) if rng.random() < 0.35 else rng.uniform(0.4, 2.4)
     faults += [make_fault(rng, len(faults) + n, rng.uniform(BEGIN_S, seconds * SURE_UNTIL), [name], {})
                for n, name in enumerate(n for n in SURE if n in kinds)]
+    faults += [make_fault(rng, len(faults) + n, BEGIN_S + n * AIMED_EVERY_S + rng.random(), [name], {})
+               for n, name in enumerate(n for n in AIMED if n in kinds)]
     return sorted(faults, key=lambda f: f.at)
 
 

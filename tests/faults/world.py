@@ -56,7 +56,8 @@ class World:
         self.locks = {name: threading.RLock() for name in self.programs + plan.SERVERS}
         self.tap = None
         self.load = None
-        self.away = set() # programs that are not to be revived now
+        self.away = set() # programs that are not to be revived now, nor hit by another fault
+        self.aim = threading.Lock() # one fault at a time takes a worker away
         self.since = "-infinity" # whose operations the history is of
         self.killed = [] # names of attempts whose runner was killed
 
