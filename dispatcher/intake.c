@@ -1,5 +1,6 @@
 /* Intake: takes claims and states in, batch by batch.  A batch is closed when all that
  * had arrived is in it: so an idle system answers at once, and a busy one in bulk.
+ * Only signs of life, for which nobody waits, are gathered for a moment.
  * Acked only after the commit; when the database is away the batch stays, and the
  * prefetch bounds what piles up behind it. */
 #include "dispatcher/intake.h"
@@ -14,6 +15,9 @@
 #define STATE_PREFETCH 512
 #define BATCH_ITEMS 512
 #define BATCH_BYTES (4u * 1024u * 1024u)
+/* Thousands of workers' heartbeats come evenly spread: a transaction each would keep the database
+ * busy, and many in one would keep a claim waiting that comes meanwhile. */
+#define GATHER_MS 20
 
 enum { CONSUMER_CLAIMS, CONSUMER_STATE };
 
@@ -37,6 +41,13 @@ do_batch(struct intake *in)
     return FLOW_OK;
 }
 
+static void
+forget(struct intake *in)
+{
+    batch_clear(&in->batch);
+    in->urgent = false;
+}
+
 /* Nothing is granted while no answer can be given: a worker would wait for it in vain
  * until its claim_wait is over. */
 static void
@@ -44,13 +55,14 @@ process(struct intake *in)
 {
     if (in->batch.n == 0 || loop_timer_armed(in->retry) || !mq_is_up(in->publisher))
         return;
+    loop_timer_stop(in->gather);
     if (do_batch(in) != FLOW_OK) {
         loop_timer_set(in->retry, flow_backoff_ms(in->flow));
         return;
     }
     flow_well(in->flow);
     mq_ack(in->consumer, in->batch.last_tag, true);
-    batch_clear(&in->batch);
+    forget(in);
     if (in->moved)
         flow_nudge(in->flow);
     in->moved = false;
@@ -70,9 +82,11 @@ on_delivery(struct mq *mq, const struct mq_delivery *delivery, void *ctx)
 {
     struct intake *in = ctx;
     const char *queue = delivery->consumer == CONSUMER_CLAIMS ? NAMES_CLAIMS : NAMES_STATE;
+    struct item *item = batch_add(&in->batch, queue, delivery);
 
     (void)mq;
-    intake_sort(batch_add(&in->batch, queue, delivery));
+    intake_sort(item);
+    in->urgent = in->urgent || item->work != WORK_LIFE;
     if (in->batch.n >= BATCH_ITEMS || in->batch.bytes >= BATCH_BYTES)
         process(in);
 }
@@ -80,7 +94,18 @@ on_delivery(struct mq *mq, const struct mq_delivery *delivery, void *ctx)
 static void
 on_drained(struct mq *mq, void *ctx)
 {
+    struct intake *in = ctx;
+
     (void)mq;
+    if (in->urgent)
+        process(in);
+    else if (in->batch.n > 0 && !loop_timer_armed(in->gather))
+        loop_timer_set(in->gather, GATHER_MS);
+}
+
+static void
+on_gathered(void *ctx)
+{
     process(ctx);
 }
 
@@ -105,7 +130,8 @@ consumer_down(struct mq *mq, void *ctx)
 
     (void)mq;
     loop_timer_stop(in->retry);
-    batch_clear(&in->batch);
+    loop_timer_stop(in->gather);
+    forget(in);
 }
 
 static int
@@ -168,6 +194,7 @@ intake_open(struct flow *flow)
 
     in->flow = flow;
     in->retry = loop_timer_new(flow->loop, on_retry, in);
+    in->gather = loop_timer_new(flow->loop, on_gathered, in);
     in->post = post_new(answer_settled, in);
     config = flow_mq_config(flow, "publish", &in->publisher_name);
     in->publisher = mq_new(flow->loop, &config, &publishing, in);
@@ -198,6 +225,7 @@ intake_close(void *self)
     post_free(in->post);
     batch_free(&in->batch);
     loop_timer_free(in->retry);
+    loop_timer_free(in->gather);
     mem_cleanup(&in->consumer_name);
     mem_cleanup(&in->publisher_name);
     mem_cleanup(&in);

@@ -15,8 +15,9 @@ struct intake {
     char *consumer_name, *publisher_name;
     struct post *post;
     struct batch batch;
-    struct loop_timer *retry;
-    bool moved; /* something may have become ready, or room in a pool's window */
+    struct loop_timer *retry, *gather;
+    bool urgent; /* the batch holds more than signs of life */
+    bool moved;  /* something may have become ready, or room in a pool's window */
 };
 
 /* What each message is, and whether it says what it may (intake_sort.c). */

@@ -47,9 +47,11 @@ beats(struct intake *in, struct item **items, size_t n)
         return status;
     for (size_t row = 0; row < pg_rows(result); row++)
         control_send(in->post, result, row, in->flow->settings->lost_after_ms);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         items[i]->work = WORK_DONE;
-    in->moved = true; /* a worker may have come, and with it a larger window */
+        if (items[i]->event.kind == EVENT_WORKER_STARTED)
+            in->moved = true; /* a larger window; what heartbeats change of it is polled for */
+    }
     return FLOW_OK;
 }
 

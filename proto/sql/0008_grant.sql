@@ -75,9 +75,10 @@ BEGIN
     PERFORM hler_core.may_be_lost();
     INSERT INTO hler.standing_claim AS x (worker, pool, free, instance, session, claim, claimed_at)
     SELECT DISTINCT ON (w.id) w.id, w.pool, c.free, c.instance, c.session, c.claim, clock_timestamp()
-      FROM unnest(users, instances, sessions, claims, stand.free) AS c (username, instance, session, claim, free)
-      JOIN hler.worker AS w ON w.id = c.username AND w.instance = c.instance AND w.session = c.session
-     WHERE w.pool IS NOT NULL AND NOT w.draining
+      FROM unnest(users, instances, sessions, claims, stand.free) AS c (username, instance, session, claim, free),
+           -- OFFSET: each looks for its worker, never a plan made for few workers through all of them
+           LATERAL (SELECT * FROM hler.worker AS x WHERE x.id = c.username OFFSET 0) AS w
+     WHERE w.instance = c.instance AND w.session = c.session AND w.pool IS NOT NULL AND NOT w.draining
      ORDER BY w.id, c.claim DESC
     ON CONFLICT (worker) DO UPDATE SET pool = excluded.pool, free = excluded.free, instance = excluded.instance,
         session = excluded.session, claim = excluded.claim, claimed_at = excluded.claimed_at

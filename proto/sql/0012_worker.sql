@@ -1,38 +1,44 @@
 -- Workers: heartbeats, what is to be said to them, silence.
 SET LOCAL ROLE hler_owner;
 
--- What one heartbeat says, on the worker's row.  False: another live instance has the id, and
--- keeps it; the second is shown and gets no answer, so its leases run out.
-CREATE FUNCTION hler_core.heard(username text, control text, b jsonb) RETURNS boolean
+CREATE TYPE hler_core.beat AS (username text, control text, b jsonb);
+
+-- What heartbeats say, each of another worker, on the workers' rows; in the order of these rows, which is
+-- the same everywhere.  Returned are those that are to be answered: where another live instance has the
+-- id, that keeps it; the second is shown and gets no answer, so its leases run out.
+CREATE FUNCTION hler_core.heard(beats hler_core.beat[]) RETURNS SETOF text
 LANGUAGE plpgsql AS $$
 DECLARE
-    w      hler.worker;
-    moment timestamptz := clock_timestamp();
+    moment   CONSTANT timestamptz := clock_timestamp();
+    answered text[];
 BEGIN
-    SELECT * INTO w FROM hler.worker AS x WHERE x.id = username FOR NO KEY UPDATE;
-    IF w.instance <> (b ->> 'instance')::uuid AND hler_core.is_live(w) THEN
-        UPDATE hler.worker AS x SET conflict = 'a second instance ' || (b ->> 'instance') || ' uses this id'
-         WHERE x.id = username;
-        RETURN false;
+    WITH written AS (
+        INSERT INTO hler.worker AS x (id, instance, session, number, boot_id, pool, slots, free, held, draining, version,
+            protocol, executors, spool_bytes, oldest_unsent_ms, control, note, heard_ms, started_at, last_seen_at)
+        SELECT h.username, (b ->> 'instance')::uuid, (b ->> 'session')::uuid, (b ->> 'number')::bigint, b ->> 'boot_id',
+               b ->> 'pool', coalesce((b ->> 'slots')::int, 0), coalesce((b ->> 'free')::int, 0),
+               CASE WHEN jsonb_typeof(b -> 'held') = 'array' THEN jsonb_array_length(b -> 'held') ELSE 0 END,
+               coalesce((b ->> 'draining')::boolean, false), b ->> 'version', (b ->> 'protocol')::int,
+               (b -> 'executors')::json, (b ->> 'spool_bytes')::bigint, (b ->> 'oldest_unsent_ms')::bigint,
+               h.control, left(coalesce(b ->> 'note', ''), 1000), s.elapsed_ms, moment, moment
+          FROM unnest(beats) AS h CROSS JOIN hler.silence AS s
+         ORDER BY h.username
+        ON CONFLICT (id) DO UPDATE SET
+            started_at = CASE WHEN x.session = excluded.session THEN x.started_at ELSE moment END,
+            instance = excluded.instance, session = excluded.session, number = excluded.number,
+            boot_id = excluded.boot_id, pool = excluded.pool, slots = excluded.slots, free = excluded.free,
+            held = excluded.held, draining = excluded.draining, stopped = false, version = excluded.version, protocol = excluded.protocol,
+            executors = excluded.executors, spool_bytes = excluded.spool_bytes,
+            oldest_unsent_ms = excluded.oldest_unsent_ms, control = excluded.control, note = excluded.note,
+            conflict = '', heard_ms = excluded.heard_ms, last_seen_at = moment
+        WHERE x.instance = excluded.instance OR NOT hler_core.is_live(x)
+        RETURNING x.id)
+    SELECT array_agg(w.id) INTO answered FROM written AS w;
+    IF cardinality(answered) IS DISTINCT FROM cardinality(beats) THEN
+        UPDATE hler.worker AS x SET conflict = 'a second instance ' || (h.b ->> 'instance') || ' uses this id'
+          FROM unnest(beats) AS h WHERE x.id = h.username AND h.username <> ALL (coalesce(answered, '{}'));
     END IF;
-    INSERT INTO hler.worker AS x (id, instance, session, number, boot_id, pool, slots, free, held, draining, version,
-        protocol, executors, spool_bytes, oldest_unsent_ms, control, note, heard_ms, started_at, last_seen_at)
-    SELECT username, (b ->> 'instance')::uuid, (b ->> 'session')::uuid, (b ->> 'number')::bigint, b ->> 'boot_id',
-           b ->> 'pool', coalesce((b ->> 'slots')::int, 0), coalesce((b ->> 'free')::int, 0),
-           CASE WHEN jsonb_typeof(b -> 'held') = 'array' THEN jsonb_array_length(b -> 'held') ELSE 0 END,
-           coalesce((b ->> 'draining')::boolean, false), b ->> 'version', (b ->> 'protocol')::int,
-           (b -> 'executors')::json, (b ->> 'spool_bytes')::bigint, (b ->> 'oldest_unsent_ms')::bigint,
-           heard.control, left(coalesce(b ->> 'note', ''), 1000), s.elapsed_ms, moment, moment
-      FROM hler.silence AS s
-    ON CONFLICT (id) DO UPDATE SET
-        started_at = CASE WHEN x.session = excluded.session THEN x.started_at ELSE moment END,
-        instance = excluded.instance, session = excluded.session, number = excluded.number,
-        boot_id = excluded.boot_id, pool = excluded.pool, slots = excluded.slots, free = excluded.free,
-        held = excluded.held, draining = excluded.draining, stopped = false, version = excluded.version, protocol = excluded.protocol,
-        executors = excluded.executors, spool_bytes = excluded.spool_bytes,
-        oldest_unsent_ms = excluded.oldest_unsent_ms, control = excluded.control, note = excluded.note,
-        conflict = '', heard_ms = excluded.heard_ms, last_seen_at = moment;
-    RETURN true;
+    RETURN QUERY SELECT unnest(answered);
 END $$;
 
 CREATE TYPE hler_core.holding AS (task uuid, attempt int, token text, state text);
@@ -135,7 +141,19 @@ BEGIN
                 WHEN wanted THEN 'drain' ELSE 'resume' END;
 END $$;
 
-CREATE FUNCTION hler_core.heartbeat_one(username text, reply_to text, b jsonb)
+-- Claims made ahead that these heartbeats carry; who carries none has none.
+CREATE FUNCTION hler_core.stand_or_not(beats hler_core.beat[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM hler.standing_claim AS s
+     WHERE s.worker = ANY (ARRAY(SELECT h.username FROM unnest(beats) AS h WHERE NOT h.b ? 'claim'));
+    PERFORM hler_core.stand(array_agg(h.username), array_agg((h.b ->> 'instance')::uuid), array_agg((h.b ->> 'session')::uuid),
+                            array_agg((h.b ->> 'claim')::bigint), array_agg((h.b ->> 'free')::int))
+       FROM unnest(beats) AS h WHERE h.b ? 'claim' HAVING count(*) > 0;
+END $$;
+
+-- What is to be said to one worker: the answer to its heartbeat, and what its row and its attempts ask for.
+CREATE FUNCTION hler_core.words_for(username text, reply_to text, b jsonb)
 RETURNS TABLE (worker text, control text, session uuid, number bigint, kind text, task uuid, attempt int,
                token text, cause text, grace_ms bigint)
 LANGUAGE plpgsql AS $$
@@ -145,52 +163,65 @@ DECLARE
     inst uuid := b ->> 'instance';
     sess uuid := b ->> 'session';
     num  bigint := b ->> 'number';
-    order_to text;
+    order_to text := hler_core.drain_for(username, b);
 BEGIN
-    IF inst IS NULL OR NOT hler_core.heard(username, reply_to, b) THEN
-        RETURN;
-    END IF;
-    IF b ? 'claim' THEN
-        PERFORM hler_core.stand(ARRAY[username], ARRAY[inst], ARRAY[sess], ARRAY[(b ->> 'claim')::bigint],
-                                ARRAY[(b ->> 'free')::int]);
-    ELSE
-        DELETE FROM hler.standing_claim AS s WHERE s.worker = username;
-    END IF;
-    -- Most workers of a large site hold nothing, and nothing is wanted of them: that must cost little.
-    IF jsonb_typeof(b -> 'held') = 'array' AND b -> 'held' <> '[]' THEN
+    IF jsonb_typeof(b -> 'held') = 'array' THEN
         held := ARRAY(SELECT h FROM jsonb_populate_recordset(NULL::hler_core.holding, b -> 'held') AS h);
         PERFORM hler_core.take_back(username, inst, held);
         PERFORM hler_core.note_strays(username, held);
     END IF;
     -- Before the beat, after which the worker may take work.
-    order_to := hler_core.drain_for(username, b);
     IF order_to IS NOT NULL THEN
         RETURN QUERY SELECT username, reply_to, sess, num, order_to, NULL::uuid, NULL::int, NULL::text, NULL::text, NULL::bigint;
     END IF;
     RETURN QUERY SELECT username, reply_to, sess, num, 'beat', NULL::uuid, NULL::int, NULL::text, NULL::text, NULL::bigint;
-    IF cardinality(held) > 0 THEN
-        RETURN QUERY SELECT username, reply_to, sess, num, 'stop', s.task, s.attempt, s.token, s.cause, s.grace_ms
-                       FROM hler_core.stops_for(username, inst, held) AS s;
-    END IF;
-    IF EXISTS (SELECT FROM hler.attempt AS a WHERE a.worker = username AND a.state IN ('granted', 'started', 'lost'))
-       OR EXISTS (SELECT FROM hler.gap AS g WHERE g.worker = username) THEN
-        RETURN QUERY SELECT username, reply_to, sess, num, 'report', r.task, r.attempt, r.token, NULL::text, NULL::bigint
-                       FROM hler_core.reports_for(username, inst, held) AS r;
-    END IF;
+    RETURN QUERY SELECT username, reply_to, sess, num, 'stop', s.task, s.attempt, s.token, s.cause, s.grace_ms
+                   FROM hler_core.stops_for(username, inst, held) AS s;
+    RETURN QUERY SELECT username, reply_to, sess, num, 'report', r.task, r.attempt, r.token, NULL::text, NULL::bigint
+                   FROM hler_core.reports_for(username, inst, held) AS r;
 END $$;
 
--- Many heartbeats, in the order of their users: workers' rows are locked in one order everywhere.
+-- Heartbeats, each of another worker.
+CREATE FUNCTION hler_core.heartbeats_once(beats hler_core.beat[])
+RETURNS TABLE (worker text, control text, session uuid, number bigint, kind text, task uuid, attempt int,
+               token text, cause text, grace_ms bigint)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    busy text[];
+    beat record;
+BEGIN
+    beats := ARRAY(SELECT h FROM unnest(beats) AS h JOIN hler_core.heard(beats) AS name ON name = h.username ORDER BY h.username);
+    PERFORM hler_core.stand_or_not(beats);
+    -- Most workers of a large site hold nothing, and nothing is wanted of them: that must cost little.
+    busy := ARRAY(SELECT h.username FROM unnest(beats) AS h
+                   WHERE h.b -> 'held' <> '[]' OR hler_core.drain_for(h.username, h.b) IS NOT NULL
+                      OR EXISTS (SELECT FROM hler.attempt AS a
+                                  WHERE a.worker = h.username AND a.state IN ('granted', 'started', 'lost'))
+                      OR EXISTS (SELECT FROM hler.gap AS g WHERE g.worker = h.username));
+    RETURN QUERY SELECT h.username, h.control, (h.b ->> 'session')::uuid, (h.b ->> 'number')::bigint, 'beat',
+                        NULL::uuid, NULL::int, NULL::text, NULL::text, NULL::bigint
+                   FROM unnest(beats) AS h WHERE h.username <> ALL (busy);
+    FOR beat IN SELECT h.* FROM unnest(beats) AS h WHERE h.username = ANY (busy) LOOP
+        RETURN QUERY SELECT w.* FROM hler_core.words_for(beat.username, beat.control, beat.b) AS w;
+    END LOOP;
+END $$;
+
+-- Many heartbeats.  After a backlog there may be several of one worker: its first, then its second, and so on.
 CREATE FUNCTION hler_core.heartbeats(users text[], controls text[], bodies text[])
 RETURNS TABLE (worker text, control text, session uuid, number bigint, kind text, task uuid, attempt int,
                token text, cause text, grace_ms bigint)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    beat record;
+    round record;
 BEGIN
-    FOR beat IN SELECT h.* FROM unnest(users, controls, bodies) WITH ORDINALITY AS h (username, control, body, n)
-                 ORDER BY h.username, h.n LOOP
-        RETURN QUERY SELECT r.* FROM hler_core.heartbeat_one(beat.username, beat.control, beat.body::jsonb) AS r;
+    FOR round IN SELECT array_agg((h.username, h.control, h.b)::hler_core.beat) AS beats
+                   FROM (SELECT r.username, r.control, r.body::jsonb AS b, row_number() OVER (PARTITION BY r.username ORDER BY r.n) AS no
+                           FROM unnest(users, controls, bodies) WITH ORDINALITY AS r (username, control, body, n)) AS h
+                  WHERE h.b ->> 'instance' IS NOT NULL
+                  GROUP BY h.no ORDER BY h.no LOOP
+        RETURN QUERY SELECT w.* FROM hler_core.heartbeats_once(round.beats) AS w;
     END LOOP;
 END $$;
 
@@ -206,7 +237,7 @@ BEGIN
     FOR beat IN SELECT h.* FROM unnest(users, controls, bodies) WITH ORDINALITY AS h (username, control, body, n)
                  ORDER BY h.username, h.n LOOP
         BEGIN
-            RETURN QUERY SELECT r.* FROM hler_core.heartbeat_one(beat.username, beat.control, beat.body::jsonb) AS r;
+            RETURN QUERY SELECT w.* FROM hler_core.heartbeats(ARRAY[beat.username], ARRAY[beat.control], ARRAY[beat.body]) AS w;
         EXCEPTION WHEN data_exception OR not_null_violation THEN
             PERFORM hler_core.dead_letter('hler.state', 'not_recordable',
                 json_build_object('user', beat.username, 'kind', 'heartbeat', 'error', SQLERRM)::text,

@@ -12,10 +12,12 @@ DECLARE
     lost    int;
 BEGIN
     SELECT array_agg(a.task), array_agg(a.attempt) INTO tasks, numbers
-      FROM hler.worker AS w CROSS JOIN hler.silence AS s
-      JOIN hler.attempt AS a ON a.worker = w.id AND a.state IN ('granted', 'started')
+      FROM hler.silence AS s, hler.attempt AS a,
+           -- OFFSET: from attempts to their workers, never through ten thousand workers
+           LATERAL (SELECT * FROM hler.worker AS x WHERE x.id = a.worker OFFSET 0) AS w
+     WHERE a.state IN ('granted', 'started')
        -- another instance: the worker came back with another spool, and has none of these
-     WHERE s.elapsed_ms - w.heard_ms > s.lost_after_ms OR a.instance <> w.instance;
+       AND (s.elapsed_ms - w.heard_ms > s.lost_after_ms OR a.instance <> w.instance);
     IF tasks IS NULL THEN
         RETURN 0;
     END IF;
@@ -127,8 +129,6 @@ END $$;
 
 CREATE FUNCTION hler_core.clock_step() RETURNS TABLE (promoted int, expired int)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    keep CONSTANT interval := hler_core.ms(hler_core.setting('worker_keep_ms')); -- once, not for each worker
 BEGIN
     PERFORM hler_core.may_be_lost();
     PERFORM hler_core.make_partitions();
@@ -143,11 +143,6 @@ BEGIN
     IF pg_try_advisory_xact_lock(hashtext('hler.clock')) THEN
         expired := hler_core.end_start_by() + hler_core.end_leases();
     END IF;
-    DELETE FROM hler.worker AS w
-     WHERE w.last_seen_at < clock_timestamp() - keep
-       AND NOT hler_core.is_live(w)
-       AND NOT EXISTS (SELECT FROM hler.attempt AS a
-                        WHERE a.worker = w.id AND a.state IN ('granted', 'started', 'lost'));
     -- What can no longer be sent again is a gap for good.
     DELETE FROM hler.gap AS g WHERE g.since < clock_timestamp() - interval '1 day';
     expired := coalesce(expired, 0);

@@ -95,6 +95,19 @@ BEGIN
     RETURN n;
 END $$;
 
+-- Workers that are gone.  Not at each tick: there may be ten thousand to look at.
+CREATE FUNCTION hler_core.drop_workers() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    keep CONSTANT interval := hler_core.ms(hler_core.setting('worker_keep_ms')); -- once, not for each of them
+BEGIN
+    DELETE FROM hler.worker AS w
+     WHERE w.last_seen_at < clock_timestamp() - keep
+       AND NOT hler_core.is_live(w)
+       AND NOT EXISTS (SELECT FROM hler.attempt AS a
+                        WHERE a.worker = w.id AND a.state IN ('granted', 'started', 'lost'));
+END $$;
+
 -- One step, for a dispatcher.  True: there may be more; NULL: no, but a day could not be had now,
 -- which held up nothing else.  One at a time is enough.
 CREATE FUNCTION hler_core.retain() RETURNS boolean
@@ -107,6 +120,7 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtext('hler.retain')) THEN
         RETURN false;
     END IF;
+    PERFORM hler_core.drop_workers();
     gone := hler_core.drop_day();
     IF gone THEN
         RETURN true;

@@ -9,7 +9,7 @@ import uuid
 import pika
 
 USER = "swarm"
-STEP_S = 0.1
+STEP_S = 0.005 # real ones come evenly spread
 LOOKED_AT = 300 # control queues, at the end
 
 
