@@ -13,13 +13,20 @@
 
 #define CLAIMS_PREFETCH 128
 #define STATE_PREFETCH 512
+#define LIFE_PREFETCH 512
 #define BATCH_ITEMS 512
 #define BATCH_BYTES (4u * 1024u * 1024u)
 /* Thousands of workers' heartbeats come evenly spread: a transaction each would keep the database
  * busy, and many in one would keep a claim waiting that comes meanwhile. */
 #define GATHER_MS 20
 
-enum { CONSUMER_CLAIMS, CONSUMER_STATE };
+enum { CONSUMER_CLAIMS, CONSUMER_STATE, CONSUMER_LIFE, CONSUMERS };
+
+static const char *const queues[CONSUMERS] = {
+    [CONSUMER_CLAIMS] = NAMES_CLAIMS, [CONSUMER_STATE] = NAMES_STATE, [CONSUMER_LIFE] = NAMES_LIFE};
+static const uint16_t prefetch[CONSUMERS] = {[CONSUMER_CLAIMS] = CLAIMS_PREFETCH,
+                                             [CONSUMER_STATE] = STATE_PREFETCH,
+                                             [CONSUMER_LIFE] = LIFE_PREFETCH};
 
 /* Claims first: somebody waits for each. */
 static enum flow_status
@@ -81,8 +88,7 @@ static void
 on_delivery(struct mq *mq, const struct mq_delivery *delivery, void *ctx)
 {
     struct intake *in = ctx;
-    const char *queue = delivery->consumer == CONSUMER_CLAIMS ? NAMES_CLAIMS : NAMES_STATE;
-    struct item *item = batch_add(&in->batch, queue, delivery);
+    struct item *item = batch_add(&in->batch, queues[delivery->consumer], delivery);
 
     (void)mq;
     intake_sort(item);
@@ -115,11 +121,13 @@ consumer_up(struct mq *mq, void *ctx)
     uint32_t waiting;
 
     (void)ctx;
-    if (mq_check_queue(mq, NAMES_CLAIMS, &waiting) == -1 ||
-        mq_check_queue(mq, NAMES_STATE, &waiting) == -1 ||
-        mq_consume(mq, NAMES_CLAIMS, CLAIMS_PREFETCH, CONSUMER_CLAIMS) == -1)
-        return -1;
-    return mq_consume(mq, NAMES_STATE, STATE_PREFETCH, CONSUMER_STATE);
+    for (unsigned i = 0; i < CONSUMERS; i++)
+        if (mq_check_queue(mq, queues[i], &waiting) == -1)
+            return -1;
+    for (unsigned i = 0; i < CONSUMERS; i++)
+        if (mq_consume(mq, queues[i], prefetch[i], i) == -1)
+            return -1;
+    return 0;
 }
 
 /* The broker delivers again what was not acked. */

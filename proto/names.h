@@ -13,6 +13,7 @@
 #define NAMES_CLAIM_KEY "claim"
 #define NAMES_RESULTS "hler.results" /* exchange */
 #define NAMES_STATE "hler.state"     /* queue */
+#define NAMES_LIFE "hler.life"       /* queue */
 #define NAMES_OUTPUT "hler.output"   /* queue */
 #define NAMES_DEAD "hler.dead"       /* queue */
 #define NAMES_DISPATCHER "dispatcher"

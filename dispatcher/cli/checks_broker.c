@@ -8,7 +8,8 @@
 #define LOAD_DEFINITIONS "load deploy/broker/definitions.json into the broker"
 
 static const char *const exchanges[] = {"hler.tasks", "hler.claims", "hler.results"};
-static const char *const queues[] = {"hler.claims", "hler.state", "hler.output", "hler.dead"};
+static const char *const queues[] = {"hler.claims", "hler.state", "hler.life", "hler.output",
+                                     "hler.dead"};
 /* What a pattern must cover, as it is written in definitions.json. */
 static const char *const policies[] = {"hler\\.tasks\\.", "hler\\.state", "hler\\.output",
                                        "hler\\.listen\\."};

@@ -239,7 +239,7 @@ BEGIN
         BEGIN
             RETURN QUERY SELECT w.* FROM hler_core.heartbeats(ARRAY[beat.username], ARRAY[beat.control], ARRAY[beat.body]) AS w;
         EXCEPTION WHEN data_exception OR not_null_violation THEN
-            PERFORM hler_core.dead_letter('hler.state', 'not_recordable',
+            PERFORM hler_core.dead_letter('hler.life', 'not_recordable',
                 json_build_object('user', beat.username, 'kind', 'heartbeat', 'error', SQLERRM)::text,
                 convert_to(beat.body, 'UTF8'));
         END;

@@ -18,7 +18,7 @@ def run():
 
 
 def backlog(channel):
-    return channel.queue_declare("hler.state", passive=True).method.message_count
+    return channel.queue_declare("hler.life", passive=True).method.message_count
 
 
 def trial(stack):
