@@ -207,13 +207,19 @@ class Plumbing(Database):
              [None] * n, [None] * n], "disp")
         return [row[1] for row in rows]
 
-    def beat(self, held=(), worker="w1", instance=INSTANCE, **more):
-        body = {"session": SESSION, "number": 1, "instance": instance, "pool": "default", "slots": 4, "free": 4,
-                "held": [{"task": o["task"], "attempt": o["attempt"], "token": o["token"], "state": state}
-                         for o, state in held], **more}
-        rows = self.rows("SELECT kind, task, attempt, cause, grace_ms, number FROM hler_core.heartbeat(%s, %s, %s)",
-                         [[worker], [f"hler.control.{worker}.{SESSION}"], [json.dumps(body)]], "disp")
-        return rows
+    def beat_body(self, held=(), instance=INSTANCE, **more):
+        return json.dumps({"session": SESSION, "number": 1, "instance": instance, "pool": "default", "slots": 4, "free": 4,
+                           "held": [{"task": o["task"], "attempt": o["attempt"], "token": o["token"], "state": state}
+                                    for o, state in held], **more})
+
+    def beats(self, bodies):
+        """Heartbeats of one batch: [(worker, text)]; (worker, kind, number) of what is to be said."""
+        return self.rows("SELECT worker, kind, number FROM hler_core.heartbeat(%s, %s, %s)",
+                         [[w for w, _ in bodies], [f"hler.control.{w}.{SESSION}" for w, _ in bodies], [b for _, b in bodies]], "disp")
+
+    def beat(self, held=(), worker="w1", **more):
+        return self.rows("SELECT kind, task, attempt, cause, grace_ms, number FROM hler_core.heartbeat(%s, %s, %s)",
+                         [[worker], [f"hler.control.{worker}.{SESSION}"], [self.beat_body(held, **more)]], "disp")
 
     def silence(self, ms=120000):
         """Ticks that pass so much time."""

@@ -12,6 +12,7 @@ WORKER_DENIED = {
     "bind": lambda c: c.queue_bind("hler.state", "hler.results", "#"),
     "delete a queue": lambda c: c.queue_delete("hler.state"),
     "read states": lambda c: c.basic_get("hler.state"),
+    "read signs of life": lambda c: c.basic_get("hler.life"),
     "read output": lambda c: c.basic_get("hler.output"),
     "read claims": lambda c: c.basic_get("hler.claims"),
     "read the dead": lambda c: c.basic_get("hler.dead"),

@@ -64,6 +64,30 @@ def test_a_second_instance_of_a_live_id_gets_nothing(db):
     assert db.claim([offer], instance=OTHER) == ["granted"]
 
 
+def test_heartbeats_of_one_batch(db):
+    """After a backlog several are of one worker; one that cannot be read is set aside alone; of two instances the first has the id."""
+    said = db.beats([("w2", db.beat_body(number=7)), ("w1", db.beat_body(number=3)), ("w3", db.beat_body(number="many")),
+                     ("w1", db.beat_body(number=4, free=1)), ("w2", db.beat_body(instance=OTHER, number=8))])
+    assert sorted(said) == [("w1", "beat", 3), ("w1", "beat", 4), ("w2", "beat", 7)]
+    assert db.rows("SELECT id, number, free FROM hler.worker ORDER BY id") == [("w1", 4, 1), ("w2", 7, 4)]
+    assert "second instance" in db.one("SELECT note FROM hler.workers WHERE id = 'w2'")
+    assert db.rows("SELECT source, reason FROM hler.dead_message") == [("hler.life", "not_recordable")]
+
+
+def test_a_heartbeat_says_all_that_is_wanted_of_busy_workers_alone(db):
+    db.type()
+    op = db.submit()
+    (offer,) = db.offer()
+    db.claim([offer])
+    db.events([(offer, "started", 1, {})])
+    db.rows("SELECT hler.cancel(%s)", [op], "front")
+    said = db.beats([("w2", db.beat_body()), ("w1", db.beat_body([(offer, "running")])), ("w3", db.beat_body(claim=1))])
+    assert sorted(said) == [("w1", "beat", 1), ("w1", "stop", 1), ("w2", "beat", 1), ("w3", "beat", 1)]
+    assert db.rows("SELECT worker FROM hler.standing_claim") == [("w3",)]
+    db.beats([("w3", db.beat_body(number=2))])
+    assert db.rows("SELECT worker FROM hler.standing_claim") == [], "who carries none has none"
+
+
 def test_offers_are_published_again_only_where_they_may_be_lost(db):
     db.type()
     for _ in range(2):

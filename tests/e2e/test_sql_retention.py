@@ -122,3 +122,11 @@ def test_settings_are_the_operators(db):
     with pytest.raises(Fault) as denied:
         db.one("SELECT hler_core.setting_set('dead_keep_most', 1)", user="front")
     assert denied.value.code == "42501"
+
+
+def test_workers_that_are_gone_go(db):
+    for worker in ("w1", "w2", "w3"):
+        db.beat(worker=worker)
+    db.rows("UPDATE hler.worker SET last_seen_at = now() - interval '2 days', stopped = id <> 'w2' WHERE id <> 'w1'")
+    retain(db)
+    assert db.rows("SELECT id FROM hler.worker ORDER BY id") == [("w1",), ("w2",)], "only who is away, and for long"
