@@ -2,22 +2,16 @@
  * the broker has given up (hler.dead), and what an operator wants to be read again. */
 #include "dispatcher/output.h"
 
-#include "common/clock.h"
 #include "common/loop.h"
 #include "common/mem.h"
 #include "dispatcher/dead.h"
 #include "dispatcher/redrive.h"
 #include "proto/names.h"
 
-#define PREFETCH 256
+#define PREFETCH 512
 #define BATCH_ITEMS 256
 #define BATCH_BYTES (512u * 1024u)
 #define DEAD_PREFETCH 16
-/* While others have work, output rests so many times as long as it took: a gigabyte of one job's
- * must not hold up the start of another. */
-#define REST_TIMES 3
-#define REST_MS_MAX 100
-#define OTHERS_MS 500 /* since they did something */
 
 enum { CONSUMER_OUTPUT, CONSUMER_DEAD };
 
@@ -28,8 +22,6 @@ struct output {
     struct batch batch;
     struct loop_timer *retry;
     struct redrive *redrive;
-    uint_fast64_t others; /* what the other flows have counted */
-    int64_t others_ns;    /* when that last changed */
 };
 
 static void
@@ -60,32 +52,9 @@ give_up(struct item *item)
     item_dead(item, &fault);
 }
 
-static bool
-others_work(struct output *out)
-{
-    struct counters *c = out->flow->counters;
-    uint_fast64_t now =
-        atomic_load(&c->offered) + atomic_load(&c->granted) + atomic_load(&c->states);
-
-    if (now != out->others)
-        out->others_ns = clock_mono_ns();
-    out->others = now;
-    return clock_mono_ns() - out->others_ns < OTHERS_MS * CLOCK_MS_NS;
-}
-
-static void
-rest(struct output *out, int64_t took_ns)
-{
-    int64_t ms = took_ns * REST_TIMES / CLOCK_MS_NS;
-
-    if (ms > 0 && others_work(out))
-        loop_timer_set(out->retry, ms < REST_MS_MAX ? ms : REST_MS_MAX);
-}
-
 static void
 process(struct output *out)
 {
-    int64_t began_ns = clock_mono_ns();
     const struct batch_job record = {out->flow, WORK_OUTPUT, output_record, out->flow};
     const struct batch_job dead = {out->flow, WORK_DEAD, dead_letter, out->flow};
 
@@ -98,7 +67,6 @@ process(struct output *out)
     flow_well(out->flow);
     mq_ack(out->consumer, out->batch.last_tag, true);
     batch_clear(&out->batch);
-    rest(out, clock_mono_ns() - began_ns);
 }
 
 static void
