@@ -13,6 +13,8 @@
 #include "worker/bridge/record.h"
 
 #define TURN_RECORDS 8 /* of one stream before the next has its turn */
+/* In one go: a flood must not hold up a grant, which the same thread waits for. */
+#define PUMP_NS (CLOCK_MS_NS / 2)
 #define BACK_OFF_FIRST_MS 200
 #define BACK_OFF_MOST_MS 10000
 #define CALL_TIMEOUT_MS 10000
@@ -216,6 +218,8 @@ serve(struct link *l, struct stream *s)
 static void
 pump(struct link *l)
 {
+    int64_t until_ns = clock_mono_ns() + PUMP_NS;
+
     if (!mq_is_up(l->mq) || loop_timer_armed(l->retry))
         return;
     if (l->class == STREAM_STATE && notices_pump(l->bridge) == -1)
@@ -229,9 +233,11 @@ pump(struct link *l)
             return;
         link_queue(l, s);
     }
-    while (l->first != NULL)
+    while (l->first != NULL && clock_mono_ns() < until_ns)
         if (serve(l, take_queued(l)) == -1)
             return;
+    if (l->first != NULL)
+        link_pump_soon(l);
 }
 
 static void

@@ -4,7 +4,7 @@
 #include "common/clock.h"
 #include "worker/bridge/attempt.h"
 
-#define SKIP_TURN 64 /* records of the other class passed over in one turn */
+#define SKIP_TURN 8 /* records of the other class passed over in one turn */
 
 static bool
 is_bulk(const struct journal_record *record)
