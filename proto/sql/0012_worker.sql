@@ -141,10 +141,12 @@ BEGIN
                 WHEN wanted THEN 'drain' ELSE 'resume' END;
 END $$;
 
--- Claims made ahead that these heartbeats carry; who carries none has none.
+-- Claims made ahead that these heartbeats carry; who carries none has none.  Locked in one order, as by stand().
 CREATE FUNCTION hler_core.stand_or_not(beats hler_core.beat[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
+    PERFORM FROM hler.standing_claim AS s
+      WHERE s.worker = ANY (ARRAY(SELECT h.username FROM unnest(beats) AS h)) ORDER BY s.worker FOR UPDATE;
     DELETE FROM hler.standing_claim AS s
      WHERE s.worker = ANY (ARRAY(SELECT h.username FROM unnest(beats) AS h WHERE NOT h.b ? 'claim'));
     PERFORM hler_core.stand(array_agg(h.username), array_agg((h.b ->> 'instance')::uuid), array_agg((h.b ->> 'session')::uuid),

@@ -23,3 +23,9 @@ def test_no_violation(seed):
 def test_same_seed_same_plan():
     assert plan.text(*plan.make(7, SECONDS)) == plan.text(*plan.make(7, SECONDS))
     assert plan.text(*plan.make(7, SECONDS)) != plan.text(*plan.make(8, SECONDS))
+
+
+def test_a_plan_of_one_rare_kind_ends():
+    faults, _ = plan.make(7, SECONDS, ["late-grant"])
+    most, sure = plan.KINDS["late-grant"].most, plan.AIMED.count("late-grant")
+    assert sure < len(faults) <= most + sure and {f.kind for f in faults} == {"late-grant"}
