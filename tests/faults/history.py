@@ -48,8 +48,8 @@ def tables(world):
     new = f"IN (SELECT id FROM hler.operation WHERE created_at > '{world.since}')"
     of_new = f"IN (SELECT id FROM hler.task WHERE operation {new})"
     events = rows(world, f"""
-        SELECT task, attempt, seq, kind, stale, recorded_at FROM hler.event WHERE seq > 0 AND task {of_new}
-         UNION ALL SELECT task, attempt, seq, 'output', stale, recorded_at FROM hler.output_event WHERE task {of_new} ORDER BY 1, 2, 3""")
+        SELECT task, attempt, seq, kind, stale, recorded_at, worker_at FROM hler.event WHERE seq > 0 AND task {of_new}
+         UNION ALL SELECT task, attempt, seq, 'output', stale, recorded_at, worker_at FROM hler.output_event WHERE task {of_new} ORDER BY 1, 2, 3""")
     return {
         "operations": rows(world, f"SELECT id, type, state, cause, created_at, finished_at FROM hler.operations WHERE id {new}"),
         "tasks": rows(world, f"""SELECT t.id, t.operation, t.name, t.state, t.cause, t.attempt, t.tries, t.repeatable, o.type, t.outputs::text

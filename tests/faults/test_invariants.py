@@ -23,7 +23,8 @@ def attempt(op, task, number, state, **more):
 
 
 def events(task, number, kinds):
-    return [{"task": task, "attempt": number, "seq": n + 1, "kind": k, "stale": False, "recorded_at": "4"} for n, k in enumerate(kinds)]
+    return [{"task": task, "attempt": number, "seq": n + 1, "kind": k, "stale": False, "recorded_at": "4", "worker_at": "3"}
+            for n, k in enumerate(kinds)]
 
 
 def results(op, task, number):
@@ -141,3 +142,13 @@ def test_gap_of_a_fenced_attempt():
 
 def test_every_invariant_is_tested():
     assert {name for name, _ in CHANGES} == set(invariants.ALL)
+
+
+@pytest.mark.parametrize("began, seen", [("5", False), ("7", True)])
+def test_what_ran_unheard_began_before_it_was_given_up(began, seen):
+    history = healthy()
+    history["attempts"][1]["started_at"] = None
+    history["audit"].append({"no": 2, "kind": "attempt", "id": "t2.1", "old": "granted", "new": "lost", "cause": None})
+    start = next(e for e in history["events"] if invariants.key(e) == "t2.1" and e["kind"] == "started")
+    start["worker_at"] = began
+    assert ("I3" in {name for name, _ in invariants.check(history)}) == seen
