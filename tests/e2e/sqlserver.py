@@ -217,9 +217,9 @@ class Plumbing(Database):
         return self.rows("SELECT worker, kind, number FROM hler_core.heartbeat(%s, %s, %s)",
                          [[w for w, _ in bodies], [f"hler.control.{w}.{SESSION}" for w, _ in bodies], [b for _, b in bodies]], "disp")
 
-    def beat(self, held=(), worker="w1", **more):
+    def beat(self, held=(), worker="w1", instance=INSTANCE, **more):
         return self.rows("SELECT kind, task, attempt, cause, grace_ms, number FROM hler_core.heartbeat(%s, %s, %s)",
-                         [[worker], [f"hler.control.{worker}.{SESSION}"], [self.beat_body(held, **more)]], "disp")
+                         [[worker], [f"hler.control.{worker}.{SESSION}"], [self.beat_body(held, instance, **more)]], "disp")
 
     def silence(self, ms=120000):
         """Ticks that pass so much time."""
