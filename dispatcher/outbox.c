@@ -241,6 +241,8 @@ on_stop_wait(void *ctx)
 {
     struct outbox *outbox = ctx;
 
+    if (outbox_verdicts_mark(outbox) != FLOW_OK)
+        log_info("verdicts that were sent are sent again by the next start");
     loop_stop(outbox->flow->loop);
 }
 

@@ -40,6 +40,7 @@ struct outbox {
     struct ill_pools ill;
     struct buf verdicts_done; /* array of ids, open while verdicts are under way */
     size_t n_verdicts;        /* under way */
+    bool verdicts_known;      /* else an earlier process may have left some behind */
 };
 
 enum outbox_parcel { OUTBOX_OFFER, OUTBOX_GRANT, OUTBOX_STOP, OUTBOX_VERDICT };
@@ -75,6 +76,7 @@ enum flow_status outbox_stops(struct outbox *outbox) MUST_CHECK;
 
 /* Verdict events: the next ones are taken when all of the last are settled and marked. */
 enum flow_status outbox_verdicts(struct outbox *outbox) MUST_CHECK;
+enum flow_status outbox_verdicts_mark(struct outbox *outbox) MUST_CHECK; /* what is confirmed */
 void outbox_verdict_settled(struct outbox *outbox, const char *id, enum mq_outcome outcome);
 
 #endif

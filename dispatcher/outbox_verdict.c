@@ -8,7 +8,7 @@
 #include "proto/names.h"
 
 static const char take_sql[] =
-    "SELECT id, routing_key, message FROM hler_core.verdicts_take($1, $2::int)";
+    "SELECT id, routing_key, message FROM hler_core.verdicts_take($1, $2::int, $3::boolean)";
 static const char done_sql[] = "SELECT hler_core.verdicts_done($1::uuid[])";
 
 #define BATCH 100
@@ -48,8 +48,8 @@ send_verdict(struct outbox *outbox, const struct pg_result *result, size_t row)
               &(struct parcel_label){.kind = OUTBOX_VERDICT, .name = id, .keep = true});
 }
 
-static enum flow_status
-mark_done(struct outbox *outbox)
+enum flow_status
+outbox_verdicts_mark(struct outbox *outbox)
 {
     struct buf *ids = &outbox->verdicts_done;
     struct buf closed CLEANUP(buf_free) = {0};
@@ -71,23 +71,25 @@ enum flow_status
 outbox_verdicts(struct outbox *outbox)
 {
     struct pg_result *result CLEANUP(pg_result_cleanup) = NULL;
-    size_t room = outbox_room(outbox);
+    size_t room = outbox_room(outbox), most = room < BATCH ? room : BATCH;
     char max[NUMBER_SIZE];
     const struct pg_param params[] = {
         {.value = outbox->flow->settings->id, .len = -1},
         {.value = max, .len = -1},
+        {.value = outbox->verdicts_known ? "f" : "t", .len = -1},
     };
     enum flow_status status;
 
     if (outbox->n_verdicts > 0)
         return FLOW_OK;
-    status = mark_done(outbox);
+    status = outbox_verdicts_mark(outbox);
     if (status != FLOW_OK || room == 0)
         return status;
-    snprintf(max, sizeof max, "%zu", room < BATCH ? room : BATCH);
+    snprintf(max, sizeof max, "%zu", most);
     status = flow_exec(outbox->flow, take_sql, params, ARRAY_LEN(params), &result);
     if (status != FLOW_OK)
         return status;
+    outbox->verdicts_known = outbox->verdicts_known || pg_rows(result) < most;
     outbox->n_verdicts = pg_rows(result); /* before the first can be settled */
     if (outbox->n_verdicts > 0)
         pg_array_open(&outbox->verdicts_done);

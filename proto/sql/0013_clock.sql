@@ -150,8 +150,9 @@ BEGIN
 END $$;
 
 -- The outbox: taken by one dispatcher at a time, deleted once the broker has confirmed; what
--- a dead dispatcher took is taken again after verdict_again_ms.
-CREATE FUNCTION hler_core.verdicts_take(dispatcher text, max int)
+-- a dead dispatcher took is taken again after verdict_again_ms, or at once by the next process of
+-- that name, which says so (`began`).
+CREATE FUNCTION hler_core.verdicts_take(dispatcher text, max int, began boolean)
 RETURNS TABLE (id uuid, routing_key text, message text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -161,6 +162,7 @@ BEGIN
     WITH due AS MATERIALIZED (
         SELECT v.no FROM hler.verdict AS v
          WHERE v.taken_at IS NULL OR v.taken_at < clock_timestamp() - hler_core.ms(hler_core.setting('verdict_again_ms'))
+            OR began AND v.taken_by = dispatcher
          ORDER BY v.no LIMIT max FOR NO KEY UPDATE SKIP LOCKED),
     taken AS (
         UPDATE hler.verdict AS v SET taken_at = clock_timestamp(), taken_by = dispatcher
@@ -206,5 +208,5 @@ BEGIN
 END $$;
 
 GRANT EXECUTE ON FUNCTION hler_core.tick(timestamptz, int, int), hler_core.clock_step(),
-    hler_core.verdicts_take(text, int), hler_core.verdicts_done(uuid[]) TO hler_dispatcher;
+    hler_core.verdicts_take(text, int, boolean), hler_core.verdicts_done(uuid[]) TO hler_dispatcher;
 GRANT EXECUTE ON FUNCTION hler_core.listener_register(text, text), hler_core.listener_forget(text) TO hler_operator;

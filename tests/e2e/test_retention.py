@@ -19,11 +19,13 @@ def test_what_is_old_goes_by_itself(make_stack):
     def left():
         return {"day": stack.one("SELECT to_regclass(%s) IS NOT NULL", f"hler.{part}", **admin),
                 "old": stack.one("SELECT count(*) FROM hler.operation WHERE id = %s", old, **admin),
+                "verdicts": stack.one("SELECT count(*) FROM hler.verdict", **admin), # an operation stays until they are out
                 "dead": stack.one("SELECT count(*) FROM hler.dead_message", **admin)}
 
     stack.restart("dispatcher-1") # it looks when it starts, then each minute
     stack.run("test.true")
-    assert left() == {"day": True, "old": 1, "dead": 1}, "not before an operator says so"
+    wait_for(lambda: left()["verdicts"] == 0, timeout=20, what="verdicts that were under way when the dispatcher ended")
+    assert left() == {"day": True, "old": 1, "verdicts": 0, "dead": 1}, "not before an operator says so"
     for name in ("output_keep_days", "operation_keep_days", "dead_keep_days"):
         stack.hler("setting", "set", name, "30")
     reader = stack.connect("migrate")
