@@ -26,7 +26,7 @@
 #define DESCRIBE_MS 15000
 #define DESCRIBE_BYTES 16384
 #define VERSION_BYTES 100
-#define COMMAND_VERSION "1"
+#define BUILT_IN_VERSION "1"
 
 static void
 add(struct executors *all, struct executor *e)
@@ -38,6 +38,18 @@ add(struct executors *all, struct executor *e)
     *p = e;
     buf_printf(&all->json, "%s\"%s\":", all->json.len > 1 ? "," : "", e->name);
     json_quote(&all->json, e->version, strlen(e->version));
+}
+
+static void
+add_built_in(struct executors *all, const char *name)
+{
+    struct executor *e = mem_alloc(sizeof *e);
+
+    e->name = mem_dup(name);
+    e->version = mem_dup(BUILT_IN_VERSION);
+    e->stop_signal = SIGTERM;
+    e->stop_group = true;
+    add(all, e);
 }
 
 static void
@@ -181,7 +193,7 @@ try_file(struct executors *all, const char *dir, const char *name)
     struct stat st;
 
     if (!ident_id_valid(name) || stat(path, &st) == -1 || !S_ISREG(st.st_mode) ||
-        access(path, X_OK) == -1 || strcmp(name, EXECUTORS_COMMAND) == 0)
+        access(path, X_OK) == -1 || executors_find(all, name) != NULL)
         return;
     if (describe(path, &text) == -1)
         return;
@@ -198,17 +210,13 @@ try_file(struct executors *all, const char *dir, const char *name)
 void
 executors_discover(struct executors *all, const char *dir)
 {
-    struct executor *command = mem_alloc(sizeof *command);
     struct dirent **names;
     int n;
 
     memset(all, 0, sizeof *all);
-    command->name = mem_dup(EXECUTORS_COMMAND);
-    command->version = mem_dup(COMMAND_VERSION);
-    command->stop_signal = SIGTERM;
-    command->stop_group = true;
     buf_puts(&all->json, "{");
-    add(all, command);
+    add_built_in(all, EXECUTORS_COMMAND);
+    add_built_in(all, EXECUTORS_NONE);
     n = dir[0] != '\0' ? scandir(dir, &names, NULL, alphasort) : 0;
     if (n == -1)
         log_warn("executor_dir=%s: %m", dir);

@@ -10,7 +10,9 @@
 /* The executors of this machine, as they describe themselves at the start
  * (worker/executors/README.md section 1). */
 
-#define EXECUTORS_COMMAND "command" /* built in: what the specification names is run */
+/* Built in: */
+#define EXECUTORS_COMMAND "command" /* what the specification names is run */
+#define EXECUTORS_NONE "none"       /* nothing is */
 
 struct executor {
     struct executor *next;

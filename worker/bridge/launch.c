@@ -40,7 +40,8 @@ ask(struct bridge *b, struct attempt *a, struct program_refusal *refusal)
         errno = EINVAL;
         return -1;
     }
-    environment_make(&b->settings, o, dir, &env);
+    if (program.argv.n > 0)
+        environment_make(&b->settings, o, dir, &env);
     for (size_t i = 0; i < program.env.n; i++) {
         char *equals = strchr(program.env.items[i], '=');
 

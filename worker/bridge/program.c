@@ -215,6 +215,18 @@ read_env(struct json_object *spec, struct program *out, struct program_refusal *
     return 0;
 }
 
+/* Executor "none" takes no specification: a member would be one that somebody meant for another. */
+static int
+read_nothing(struct json_object *spec, struct program_refusal *r)
+{
+    json_object_object_foreach(spec, name, value)
+    {
+        (void)value;
+        return refuse(r, "spec_invalid", "%.100s: executor none takes no specification", name);
+    }
+    return 0;
+}
+
 int
 program_make(const struct settings *settings, const struct executors *executors,
              const struct offer *offer, struct program *out, struct program_refusal *r)
@@ -228,6 +240,8 @@ program_make(const struct settings *settings, const struct executors *executors,
         strings_take(&out->argv, mem_dup("run"));
         return 0;
     }
+    if (strcmp(out->executor->name, EXECUTORS_NONE) == 0)
+        return read_nothing(offer->spec, r);
     if (read_argv(settings, offer->spec, out, r) == -1 ||
         read_cwd(settings, offer->spec, out, r) == -1 || read_env(offer->spec, out, r) == -1)
         return -1;

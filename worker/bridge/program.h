@@ -11,7 +11,7 @@
 
 struct program {
     const struct executor *executor;
-    struct strings argv;
+    struct strings argv; /* empty = nothing is run */
     char *cwd;          /* NULL = the attempt's own directory */
     struct strings env; /* what the specification adds */
 };

@@ -32,7 +32,7 @@ pack_list(struct packer *p, char *const *list)
 {
     uint32_t n = 0;
 
-    while (list[n] != NULL)
+    while (list != NULL && list[n] != NULL)
         pack_string(p, list[n++]);
     return n;
 }
@@ -95,7 +95,7 @@ unpack_list(struct unpacker *u, uint32_t n, char **slots)
 static bool
 head_is_sane(const struct request_head *h, size_t slots)
 {
-    return h->magic == REQUEST_MAGIC && h->argc > 0 && (uint64_t)h->argc + h->envc + 2 <= slots &&
+    return h->magic == REQUEST_MAGIC && (uint64_t)h->argc + h->envc + 2 <= slots &&
            h->stop_group <= 1 && h->reserved == 0 && h->stop_signal > 0 && h->stop_signal < NSIG &&
            h->deadline_ms >= 0 && h->idle_ms >= 0 && h->grace_ms >= 0 && h->lease_ms >= 0 &&
            h->lease_ms <= REQUEST_LEASE_MAX_MS && h->lease_from_ns >= 0 &&
@@ -137,7 +137,8 @@ unpack(void *data, size_t len, struct request *r, char **slots, size_t n)
     if (r->cwd == NULL || unpack_list(&u, h.argc, r->argv) == -1 ||
         unpack_list(&u, h.envc, r->envp) == -1 || u.at != u.end)
         return -1;
-    if (!dir_is_sane(r->dir) || r->argv[0][0] != '/' || (r->cwd[0] != '\0' && r->cwd[0] != '/'))
+    if (!dir_is_sane(r->dir) || (h.argc > 0 && r->argv[0][0] != '/') ||
+        (r->cwd[0] != '\0' && r->cwd[0] != '/'))
         return -1;
     if (r->cwd[0] == '\0')
         r->cwd = NULL;

@@ -15,7 +15,7 @@
 struct request {
     const char *dir;     /* name of the attempt's directory below the spool */
     const char *cwd;     /* absolute, or NULL = "work" below that directory (made by the bridge) */
-    char **argv;         /* argv[0] is an absolute path; NULL-terminated */
+    char **argv;         /* argv[0] is an absolute path; NULL-terminated; empty = run nothing */
     char **envp;         /* the whole environment; NULL-terminated */
     int64_t deadline_ms; /* 0 = none */
     int64_t idle_ms;     /* 0 = none */

@@ -20,6 +20,7 @@
 #include "common/log.h"
 #include "worker/runner/journal.h"
 #include "worker/runner/request.h"
+#include "worker/runner/run_nothing.h"
 #include "worker/runner/run_proc.h"
 #include "worker/runner/runner.h"
 
@@ -94,7 +95,8 @@ make_control(int dir_fd)
     return file_take(&fd);
 }
 
-static void
+/* Returns the errno that it was called with. */
+static int
 unmake(int dir_fd)
 {
     static const char *const names[] = {REQUEST_CTL, JOURNAL_FILE};
@@ -103,7 +105,7 @@ unmake(int dir_fd)
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (unlinkat(dir_fd, names[i], 0) == -1 && errno != ENOENT)
             log_warn("remove %s: %m", names[i]);
-    errno = cause;
+    return cause;
 }
 
 _Noreturn static void
@@ -115,7 +117,8 @@ become_runner(const struct spawner_state *s, const struct runner_start *start)
     _exit(runner_run(start));
 }
 
-/* Returns 0 once a runner has the journal, else an errno; nothing was started then. */
+/* Returns 0 once a runner has the journal, or nothing is all there was to run; else an errno, and
+ * nothing was started. */
 static int
 start_runner(const struct spawner_state *s, const struct request *q)
 {
@@ -129,13 +132,13 @@ start_runner(const struct spawner_state *s, const struct request *q)
 
     if (journal_fd == -1)
         return errno;
+    if (q->argv[0] == NULL)
+        return run_nothing(q, &journal) == 0 ? 0 : unmake(dir_fd);
     control_fd = make_control(dir_fd);
     if (control_fd != -1)
         pid = fork();
-    if (pid == -1) {
-        unmake(dir_fd);
-        return errno;
-    }
+    if (pid == -1)
+        return unmake(dir_fd);
     if (pid == 0) {
         struct runner_start start = {.request = q,
                                      .journal = journal,
