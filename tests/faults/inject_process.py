@@ -13,6 +13,7 @@ BURST_S = 8 # within which some of a burst is where it should be
 AIM_S = 15 # for one that is under way
 GIVEN_UP = 0.8 # of a late grant's time: its worker is silent since
 WAIT_S = 3 # for something to hit
+IN_LINE_S = 8 # for a worker with a claim made ahead
 JUMPS = (-864000, -3600, -30, 30, 3600, 864000) # seconds
 
 
@@ -98,7 +99,7 @@ def away(world, fault):
 
 def frozen_in_line(world, worker):
     """The pid of the worker, stopped while its claim made ahead is in the tables; None = there was none in time."""
-    end = time.monotonic() + WAIT_S
+    end = time.monotonic() + IN_LINE_S
     while time.monotonic() < end:
         pid = world.pid(worker)
         if pid is not None and world.load.claims_ahead(worker):
@@ -120,7 +121,7 @@ def late_grant(world, fault):
     if pid is None:
         return False
     try:
-        burst = world.load.burst(f"once {fault.no}", count=8, kind="chaos.once")
+        burst = world.load.commit_together(f"once {fault.no}", 8, "chaos.once")
         if await_one(world, burst, "granted", (target,)) is None:
             return False
         time.sleep(fault.lasts * GIVEN_UP)

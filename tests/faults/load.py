@@ -15,6 +15,11 @@ CLIENTS = 8
 BURST_PRIORITY = 100 # what an injector waits for comes first
 
 
+def burst_of(no, count, steps, kind):
+    inputs = (("steps", steps), ("pause", "0.5"), ("bulk", 0), ("code", 0))
+    return [plan.Request(f"{no}.{n}", 0.0, kind, inputs, -1.0, True) for n in range(count)]
+
+
 class Load:
     def __init__(self, stack, seed, requests):
         self.stack, self.seed, self.requests = stack, seed, list(requests)
@@ -33,9 +38,25 @@ class Load:
 
     def burst(self, no, count=12, steps=3, kind="chaos.again"):
         """Some more operations at once, of a repeatable type, for an injector that needs something to hit."""
-        inputs = (("steps", steps), ("pause", "0.5"), ("bulk", 0), ("code", 0))
-        requests = [plan.Request(f"{no}.{n}", 0.0, kind, inputs, -1.0, True) for n in range(count)]
+        requests = burst_of(no, count, steps, kind)
         self.all_at_once(self.submit, requests)
+        return requests
+
+    def commit_together(self, no, count, kind):
+        """A burst in one transaction, so that all its tasks are ready at the same moment; empty when that failed."""
+        requests = burst_of(no, count, 3, kind)
+        entries = [self.entry(r) for r in requests]
+        try:
+            connection = self.stack.connect("frontend")
+            connection.autocommit = False
+            for request, entry in zip(requests, entries):
+                self.submit(connection, self.operation(request), request, entry)
+            connection.commit()
+            connection.close()
+        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            for entry in entries:
+                entry["submit"] = "unknown"
+            return []
         return requests
 
     def workers_of(self, requests, state):
@@ -46,7 +67,7 @@ class Load:
 
     def claims_ahead(self, worker):
         """True: the tables hold a claim made ahead by that worker."""
-        return worker in self.workers("SELECT worker FROM hler.standing_claim WHERE claimed_at > clock_timestamp() - interval '300 ms'")
+        return worker in self.workers("SELECT worker FROM hler.standing_claim WHERE claimed_at > clock_timestamp() - interval '500 ms'")
 
     def workers(self, query, *args):
         """None while the database is away."""
@@ -82,11 +103,13 @@ class Load:
         if connection is not None:
             connection.close()
 
+    def entry(self, request):
+        return self.history.setdefault(self.operation(request), {"no": request.no, "type": request.type, "inputs": dict(request.inputs),
+                                                                 "submit": "none", "cancel": "none"})
+
     def attempt(self, connection, act, request):
         """Returns the connection if it still lives."""
-        operation = self.operation(request)
-        entry = self.history.setdefault(operation, {"no": request.no, "type": request.type, "inputs": dict(request.inputs),
-                                                    "submit": "none", "cancel": "none"})
+        operation, entry = self.operation(request), self.entry(request)
         for _ in range(40):
             try:
                 if connection is None or connection.closed:
