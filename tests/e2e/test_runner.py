@@ -1,4 +1,5 @@
 """The runner, driven directly through `hler-runner --spawn`: ends and output."""
+import errno
 import json
 import os
 import signal
@@ -6,7 +7,7 @@ import time
 
 import pytest
 
-from runner_harness import spawner, spool  # noqa: F401 (fixtures)
+from runner_harness import ANSWER, pack, spawner, spool  # noqa: F401 (fixtures)
 
 
 @pytest.mark.parametrize("code,cause", [(0, "done"), (1, "exit"), (3, "exit"), (75, "try_later"),
@@ -153,3 +154,25 @@ def test_output_limit(spawner):
     assert json.loads(attempt.of("progress")[0]) == {"kind": "output_limit", "kept_bytes": 100000}
     assert len(attempt.of("progress")) == 1
     assert end.message == "exit code 1: last"
+
+
+def test_nothing_to_run(spawner):
+    """Several at once, between programs: each is answered with its whole journal, which nobody holds then."""
+    names = [spawner.prepare() for _ in range(6)]
+    sleeper, nothing = names[3], names[:3] + names[4:]
+    for attempt in names:
+        spawner.ours.send(pack(attempt.name, ["/bin/sleep", "20"] if attempt is sleeper else []))
+    answers = [ANSWER.unpack(spawner.ours.recv(4096)) for _ in names]
+    assert {(name.rstrip(b"\0").decode(), error) for name, error in answers} == {(a.name, 0) for a in names}
+    for attempt in nothing:
+        assert not attempt.held() and attempt.of("start") == [b"0"]
+        assert attempt.end().cause == "done"
+    assert spawner.ask(pack(nothing[0].name, [])) == (nothing[0].name, errno.EEXIST)
+    assert sleeper.held()
+    os.kill(sleeper.pid(), signal.SIGKILL)
+    assert sleeper.end().cause == "signal"
+
+
+def test_nothing_to_run_too_late(spawner):
+    attempt = spawner.run(lease=1000, lease_age=1500)
+    assert attempt.end().cause == "lease"

@@ -34,6 +34,8 @@ struct spawner_state {
     int spool_fd, lock_fd;
     int groups_fd; /* -1 = no control groups */
     int oom_score; /* as it was given to us: what programs get */
+    bool speechless;
+    struct run_nothing nothing; /* what waits to be synced together */
 };
 
 static char datagram[REQUEST_MAX + 1];
@@ -117,8 +119,7 @@ become_runner(const struct spawner_state *s, const struct runner_start *start)
     _exit(runner_run(start));
 }
 
-/* Returns 0 once a runner has the journal, or nothing is all there was to run; else an errno, and
- * nothing was started. */
+/* Returns 0 once a runner has the journal, else an errno; nothing was started then. */
 static int
 start_runner(const struct spawner_state *s, const struct request *q)
 {
@@ -132,8 +133,6 @@ start_runner(const struct spawner_state *s, const struct request *q)
 
     if (journal_fd == -1)
         return errno;
-    if (q->argv[0] == NULL)
-        return run_nothing(q, &journal) == 0 ? 0 : unmake(dir_fd);
     control_fd = make_control(dir_fd);
     if (control_fd != -1)
         pid = fork();
@@ -151,47 +150,93 @@ start_runner(const struct spawner_state *s, const struct request *q)
     return 0;
 }
 
-/* Returns -1 if the worker could not be told, which would wait for ever: the end of this process is an answer, too, and
+/* If the worker cannot be told it would wait for ever: the end of this process is an answer, too, and
  * sends it to the spool. */
-static int
-serve(const struct spawner_state *s, size_t len)
+static void
+tell(struct spawner_state *s, const char *dir, int error)
 {
-    struct request_answer answer = {.error = 0};
-    struct request q;
+    struct request_answer answer = {.error = error};
 
-    if (request_unpack(datagram, len, &q, slots, ARRAY_LEN(slots)) == -1) {
-        answer.error = errno;
-    } else {
-        memcpy(answer.dir, q.dir, strlen(q.dir));
-        answer.error = start_runner(s, &q);
-    }
-    errno = answer.error;
-    if (answer.error != 0)
-        log_warn("attempt=%s not started: %m", answer.dir);
+    memcpy(answer.dir, dir, strlen(dir));
+    errno = error;
+    if (error != 0)
+        log_warn("attempt=%s not started: %m", dir);
     while (send(SPAWNER_SOCKET, &answer, sizeof answer, MSG_NOSIGNAL) == -1) {
         if (errno == EPIPE)
-            return 0; /* the next one will read the spool */
-        if (errno != EINTR)
-            return log_errno(errno, "attempt=%s answer to the worker: %m", answer.dir);
+            return; /* the next one will read the spool */
+        if (errno == EINTR)
+            continue;
+        log_err("attempt=%s answer to the worker: %m", dir);
+        s->speechless = true;
+        return;
     }
+}
+
+static void
+on_nothing_done(void *ctx, const struct run_nothing_one *one, int error)
+{
+    errno = error;
+    tell(ctx, one->dir, error == 0 ? 0 : unmake(one->dir_fd));
+}
+
+/* Returns 0: on_nothing_done() tells; else an errno, and the attempt was not begun. */
+static int
+add_nothing(struct spawner_state *s, const struct request *q)
+{
+    CLEANUP(file_cleanup_close)
+    int dir_fd = openat(s->spool_fd, q->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct journal_writer journal;
+    CLEANUP(file_cleanup_close)
+    int journal_fd = dir_fd == -1 ? -1 : make_journal(dir_fd, &journal);
+
+    if (journal_fd == -1)
+        return errno;
+    if (run_nothing_add(&s->nothing, q, &journal, dir_fd) == -1)
+        return unmake(dir_fd);
+    (void)file_take(&dir_fd);
+    (void)file_take(&journal_fd);
+    if (run_nothing_is_full(&s->nothing))
+        run_nothing_settle(&s->nothing, on_nothing_done, s);
     return 0;
 }
 
-static int
-serve_all(const struct spawner_state *s)
+static void
+serve(struct spawner_state *s, size_t len)
 {
-    for (;;) {
-        ssize_t n = recv(SPAWNER_SOCKET, datagram, sizeof datagram, 0);
+    struct request q;
+    int error;
+
+    if (request_unpack(datagram, len, &q, slots, ARRAY_LEN(slots)) == -1) {
+        tell(s, "", errno);
+    } else if (q.argv[0] == NULL) {
+        error = add_nothing(s, &q);
+        if (error != 0)
+            tell(s, q.dir, error);
+    } else {
+        run_nothing_settle(&s->nothing, on_nothing_done, s);
+        tell(s, q.dir, start_runner(s, &q));
+    }
+}
+
+static int
+serve_all(struct spawner_state *s)
+{
+    while (!s->speechless) {
+        int flags = s->nothing.n > 0 ? MSG_DONTWAIT : 0;
+        ssize_t n = recv(SPAWNER_SOCKET, datagram, sizeof datagram, flags);
 
         if (n == 0)
             return EXIT_SUCCESS; /* the worker is gone; its runners are not */
-        if (n > 0 && serve(s, (size_t)n) == -1)
-            return EXIT_FAILURE;
-        if (n == -1 && errno != EINTR && errno != ECONNRESET) {
+        if (n > 0) {
+            serve(s, (size_t)n);
+        } else if (errno == EAGAIN) {
+            run_nothing_settle(&s->nothing, on_nothing_done, s);
+        } else if (errno != EINTR && errno != ECONNRESET) {
             log_err("socket to the worker: %m");
             return EXIT_FAILURE;
         }
     }
+    return EXIT_FAILURE;
 }
 
 static int
@@ -213,8 +258,9 @@ detach(void)
 int
 spawner_run(const char *spool, const char *groups)
 {
-    struct spawner_state s = {.groups_fd = -1, .oom_score = run_proc_read_oom_score()};
+    static struct spawner_state s = {.groups_fd = -1};
 
+    s.oom_score = run_proc_read_oom_score();
     if (detach() == -1) {
         log_err("start: %m");
         return EXIT_FAILURE;
