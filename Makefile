@@ -148,10 +148,11 @@ format:
 lint:
 	tests/lint
 
+# OPTIONS="--json FILE --rounds N --full …"; bench-soak takes MINUTES.
 bench: all
-	tests/bench/run
+	BUILD=$(BUILD) tests/bench/run $(OPTIONS)
 bench-%: all
-	tests/bench/run $*
+	BUILD=$(BUILD) tests/bench/run $* $(if $(MINUTES),--minutes $(MINUTES)) $(OPTIONS)
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/hler/executors \
