@@ -30,8 +30,8 @@ BENCHES = {
     "bytes": (bench_output.bytes_of_one_job, 3),
     "structured": (bench_output.structured, 3),
     "concurrency": (bench_operations.concurrency, 1),
-    "backlog": (bench_growth.backlog, 3),
-    "start": (bench_start.start, 2),
+    "backlog": (bench_growth.backlog, 2),
+    "start": (bench_start.start, 1),
     "counts": (bench_counts.counts, 1),
 }
 APART = {"soak": (bench_soak.soak, 1)} # by name only

@@ -55,7 +55,7 @@ def count_broker(stack, result, before, after):
     sent = counters.difference(after, before)
     for name, what in (("messages_received", "published"), ("messages_confirmed", "confirmed"), ("messages_delivered", "delivered"),
                        ("messages_acknowledged", "acknowledged"), ("messages_redelivered", "delivered again")):
-        result.add(f"messages {what}, all kinds", sent.get(name, 0) / OPERATIONS, "an operation", most(0) if what == "delivered again" else None)
+        result.add(f"messages {what}, all kinds", sent.get(name, 0) / OPERATIONS, "an operation")
     result.note(f"a confirm covers many messages when the broker is busy; this counts messages confirmed, not confirm frames ({stack.workers} "
                 "workers)")
 
@@ -80,7 +80,7 @@ def count_pass(stack, result):
 
 def prepare_statements(stack):
     """pg_stat_statements must be loaded when the server starts."""
-    if not stack.query("SELECT FROM pg_available_extensions WHERE name = 'pg_stat_statements'"):
+    if not stack.query("SELECT 1 FROM pg_available_extensions WHERE name = 'pg_stat_statements'"):
         return False
     stack.query("ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'")
     stack.restart_database()

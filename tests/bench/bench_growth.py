@@ -8,8 +8,9 @@ from stack import Stack, say
 
 READY = {False: 100_000, True: 1_000_000} # without and with --full
 FINISHED = {False: 200_000, True: 10_000_000}
-BASE = 2500 # ready rows of the small stack
-WARM_S, WINDOW_S = 1.2, 3
+BASE_LEAST = 1000 # ready rows of the small stack; more if it would run out of them meanwhile
+WARM_S, WINDOW_S = 1, 3
+TRIAL = 600
 PROBES = 8
 FIRST = 10 # priority of what is to come before the backlog
 CHUNK = 100_000 # operations committed at once
@@ -59,6 +60,8 @@ def window(stack):
                                  "o.finished_at BETWEEN %s AND w.till) FROM (SELECT clock_timestamp() AS till) AS w", begin, begin)[0]
     if not ended:
         raise SystemExit("bench: no operation of a backlog ended")
+    if not stack.query("SELECT 1 FROM hler.task WHERE state = 'ready' LIMIT 1"):
+        raise SystemExit("bench: the backlog was too short for what is measured over it")
     return ended / seconds, sum(spent.values()) / ended * 1e6, spent, ended
 
 
@@ -79,57 +82,72 @@ def measure(stack, result, name):
     result.add(f"{name}: an urgent one starts, worst", max(delays), "ms")
 
 
-def measure_small(stack, result, name):
+def base_of(stack):
+    """So many that the small stack is busy until its window closes."""
+    rate, _ = load.run(stack, "bench.true", TRIAL)
+    return max(BASE_LEAST, int(rate * (WARM_S + WINDOW_S) * 1.4) + 256)
+
+
+def measure_small(stack, result, name, base):
     """With so many as the base says, which are over at the end."""
-    ids, _ = load.submit(stack, "bench.true", BASE)
+    ids, _ = load.submit(stack, "bench.true", base)
     measure(stack, result, name)
     load.wait(stack, ids)
 
 
-def pairs(context, result, small, large, name, large_measures):
-    for i in range(context.rounds):
-        say(f"backlog: {name}, pair {i + 1} of {context.rounds}")
+def pairs(trial, rounds, large, name, measure_large):
+    for i in range(rounds):
+        say(f"backlog: {name}, pair {i + 1} of {rounds}")
         large.freeze(True)
-        measure_small(small, result, f"beside {name}")
+        measure_small(trial.small, trial.result, f"beside {name}", trial.base)
         large.freeze(False)
-        large_measures()
+        measure_large()
     for what in ("time", "CPU"):
-        result.ratio(f"{name}: {what}", f"{name}: {what}", f"beside {name}: {what}", most(1.1))
+        trial.result.ratio(f"{name}: {what}", f"{name}: {what}", f"beside {name}: {what}", most(1.1))
 
 
-def with_ready(context, result, small):
+class Trial:
+    """The small stack, how many are ready in it, and where results go."""
+
+    def __init__(self, small, result):
+        self.small, self.result = small, result
+        self.base = base_of(small)
+
+
+def with_ready(context, trial):
     large = Stack()
     try:
         load.run(large, "bench.true", 200)
         there = 0
-        for size in [n for n in (10_000, 100_000, 1_000_000) if n <= READY[context.full]]:
+        sizes = [n for n in (10_000, 100_000, 1_000_000) if n <= READY[context.full]]
+        for size in sizes:
             say(f"backlog: filling up to {size:,} ready operations")
             fill_ready(large, size - there)
             there, name = size, f"{size:,} ready"
-            pairs(context, result, small, large, name, lambda name=name: measure(large, result, name))
+            pairs(trial, context.rounds if size == sizes[-1] else 1, large, name, lambda name=name: measure(large, trial.result, name))
     finally:
         large.freeze(False)
         large.down()
 
 
-def with_finished(context, result, small):
+def with_finished(context, trial):
     large, count = Stack(), FINISHED[context.full]
     try:
         load.run(large, "bench.true", 200)
         say(f"backlog: filling {count:,} finished operations")
         fill_finished(large, count)
         name = f"{count:,} finished"
-        pairs(context, result, small, large, name, lambda: measure_small(large, result, name))
+        pairs(trial, context.rounds, large, name, lambda: measure_small(large, trial.result, name, trial.base))
     finally:
         large.freeze(False)
         large.down()
 
 
-def chart(result):
+def chart(result, base):
     sizes = [(int(name.split(" ")[0].replace(",", "")), name.removesuffix(": time")) for name in result.rows
              if name.endswith("ready: time") and not name.startswith("beside")]
     first = f"beside {sizes[0][1]}"
-    points = [(BASE, first), *sizes]
+    points = [(base, first), *sizes]
     result.chart(title="Throughput over backlog", x="ready operations", y="operations/s", log_x=True,
                  series=[["hler", [[n, 1e6 / result.row(f"{name}: time").median()] for n, name in points]]])
     result.chart(title="CPU of an operation over backlog", x="ready operations", y="µs, all programs", log_x=True,
@@ -140,13 +158,16 @@ def chart(result):
 
 
 def backlog(context):
-    small, result = context.stack(), Result(
-        "backlog", f"Cost of an operation (/bin/true) while N others are ready, and after N are over, beside a stack with {BASE:,} ready "
-        f"and nothing else, in turn; {WINDOW_S} s each.  Urgent: {PROBES} operations of higher priority, from their creation to their start.")
+    small = context.stack()
     load.run(small, "bench.true", 200)
-    with_ready(context, result, small)
-    with_finished(context, result, small)
-    chart(result)
+    trial = Trial(small, Result(
+        "backlog", f"Cost of an operation (/bin/true) while N others are ready, and after N are over, beside a stack with some thousand "
+        f"ready and nothing else, in turn; {WINDOW_S} s each.  Urgent: {PROBES} operations of higher priority, from their creation to "
+        "their start."))
+    trial.result.note(f"the small stack has {trial.base:,} ready, so that it is busy throughout")
+    with_ready(context, trial)
+    with_finished(context, trial)
+    chart(trial.result, trial.base)
     if not context.full:
-        result.note("The targets are for 1,000,000 ready and after 10,000,000 finished: --full measures these.")
-    return result
+        trial.result.note("The targets are for 1,000,000 ready and after 10,000,000 finished: --full measures these.")
+    return trial.result

@@ -9,7 +9,7 @@ from report import Result, most
 from stack import say
 
 SAMPLES = 60
-NODE_SAMPLES = 30
+NODE_SAMPLES = 15
 WARM = 3
 IDLE_GAP_S = 0.1 # the events of the operation before are recorded by then
 

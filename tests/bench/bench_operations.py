@@ -6,9 +6,10 @@ import process
 from report import Result, least
 from stack import say
 
-COUNTS = {"hler": 1000, "floor": 1000, "celery": 400, "graphile-worker": 1000, "pg-boss": 1000}
+COUNTS = {"hler": 1000, "floor": 1000, "celery": 300, "graphile-worker": 500, "pg-boss": 500}
 WARM = 200
 CELERY_WARM = 40
+BURSTS = (1, 4, 16, 64, 256, 1024)
 
 
 def split_child(spent, operations, child_us):
@@ -60,7 +61,7 @@ def warm_up(stack, kind, mode):
 def operations(context):
     stack, result = context.stack(), Result(
         "operations", f"Committed rows to the last final state, each operation running /bin/true, {COUNTS['hler']} at once (Celery "
-        f"{COUNTS['celery']}); 2 workers of 64 slots; operations a second.  Celery: publisher confirms and late acks.")
+        f"{COUNTS['celery']}, Node {COUNTS['pg-boss']}); 2 workers of 64 slots; operations a second.  Celery: publisher confirms and late acks.")
     for name in COUNTS:
         result.row(name, "operations/s")
     warm_up(stack, "bench.true", "true")
@@ -103,11 +104,11 @@ def concurrency(context):
         "concurrency", "Operations of /bin/true submitted in one commit, 2 workers of 64 slots: throughput of the burst, and the time of "
         "each from its creation to its final state.")
     rates, middle, late = [], [], []
-    for count in (1, 4, 16, 64, 256, 1024):
+    for count in BURSTS:
         say(f"concurrency: {count} at once")
         name = f"{count} at once"
         delays = []
-        for _ in range(max(2, min(20, 256 // count))):
+        for _ in range(max(2, min(15, 128 // count))):
             rate, ids = load.run(stack, "bench.true", count)
             result.add(f"{name}: throughput", rate, "operations/s")
             delays += load.delays_ms(stack, ids, "finished_at")

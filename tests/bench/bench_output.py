@@ -13,8 +13,8 @@ ONE_JOB = 200_000
 MANY, MANY_LINES = 50, 10_000
 LONG_BYTES, LONG_LINES = 8192, 12_800
 CELERY_LINES = 1500
-EVENTS = 30_000
-CALLBACK_EVENTS = 20_000
+EVENTS = 20_000
+CALLBACK_EVENTS = 10_000
 VIEWED = 3 # of fifty jobs' whole line views, at the end
 FIRST = """
 SELECT t.operation::text, split_part(e.text, ' ', 1)::bigint FROM hler.task AS t, LATERAL (

@@ -274,7 +274,9 @@ main(int argc, char **argv)
     double begin;
 
     if (argc != 10) {
-        fprintf(stderr, "usage: floor DSN PORT USER PASSWORD VHOST OPERATIONS WORKERS INFLIGHT true|none\n");
+        fprintf(
+            stderr,
+            "usage: floor DSN PORT USER PASSWORD VHOST OPERATIONS WORKERS INFLIGHT true|none\n");
         return 2;
     }
     dsn = argv[1];

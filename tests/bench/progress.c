@@ -27,13 +27,16 @@ connect_runner(void)
 static void
 write_event(char *out, int number)
 {
-    int n = snprintf(out, EVENT_BYTES,
-                     "{\"kind\":\"ansible\",\"event\":\"runner_ok\",\"host\":\"host-%06d\",\"task\":\"Install the site\","
-                     "\"action\":\"ansible.builtin.command\",\"changed\":true,\"rc\":0,\"stdout\":\"",
-                     number);
+    int n =
+        snprintf(out, EVENT_BYTES,
+                 "{\"kind\":\"ansible\",\"event\":\"runner_ok\",\"host\":\"host-%06d\",\"task\":"
+                 "\"Install the site\","
+                 "\"action\":\"ansible.builtin.command\",\"changed\":true,\"rc\":0,\"stdout\":\"",
+                 number);
 
     memset(out + n, 'o', (size_t)(EVENT_BYTES - n - 2));
-    memcpy(out + EVENT_BYTES - 2, "\"}", 2);
+    out[EVENT_BYTES - 2] = '"';
+    out[EVENT_BYTES - 1] = '}';
 }
 
 static bool
@@ -58,11 +61,12 @@ main(void)
     char request[HEAD_MAX + EVENT_BYTES + 1];
     const char *text = getenv("HLER_INPUT_COUNT");
     int count = text == NULL ? 0 : (int)strtol(text, NULL, 10), fd = connect_runner();
-    int head = snprintf(request, HEAD_MAX, "PROGRESS %d\n", EVENT_BYTES);
+    size_t head = (size_t)snprintf(request, HEAD_MAX, "PROGRESS %d\n", EVENT_BYTES);
+    size_t len = head + EVENT_BYTES;
 
     for (int i = 0; fd != -1 && i < count; i++) {
         write_event(request + head, i);
-        if (write(fd, request, (size_t)(head + EVENT_BYTES)) != head + EVENT_BYTES || !answered_ok(fd))
+        if (write(fd, request, len) != (ssize_t)len || !answered_ok(fd))
             return 1;
     }
     return fd == -1 ? 1 : 0;

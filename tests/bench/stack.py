@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 
 import psycopg2
@@ -17,6 +18,7 @@ import process
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(TOP, "build")))
+BEGAN = time.monotonic()
 PROGRAMS = ("hler-dispatcher", "hler-worker", "hler-spawner", "hler-runner")
 PEER_SCHEMA = """
 DROP TABLE IF EXISTS ops, events;
@@ -29,7 +31,7 @@ CREATE TABLE events(op_id bigint NOT NULL, seq int NOT NULL, kind smallint NOT N
 
 
 def say(text):
-    print(f"bench: {text}", file=sys.stderr, flush=True)
+    print(f"bench: [{time.monotonic() - BEGAN:3.0f} s] {text}", file=sys.stderr, flush=True)
 
 
 def connect(dsn):
@@ -69,7 +71,7 @@ class Stack:
         self.port = re.search(r":(\d+)/", self.env["HLER_AMQP_URL_OPERATOR"].split("@")[1]).group(1)
 
     def apply_catalog(self):
-        with open(f"{HERE}/catalog.cfg.in", encoding="utf-8") as f:
+        with open(f"{HERE}/catalog.cfg", encoding="utf-8") as f:
             text = f.read().replace("@BUILD@", BUILD).replace("@HERE@", HERE)
         with open(f"{self.dir}/bench.cfg", "w", encoding="utf-8") as f:
             f.write(text)
