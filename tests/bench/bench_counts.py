@@ -13,10 +13,7 @@ REASONS = {
     "attempt.started": "a fact that a front end waits for; it must not wait for the end",
     "attempt.finished": "the end; the task moves by it alone",
     "attempt.output": "what the job said; /bin/true says nothing",
-    "task.succeeded": "the verdict, for listeners who have no database",
-    "operation.succeeded": "the same of the whole operation; a front end that listens needs no table",
-    "operation.running": "a verdict: the operation has begun",
-    "task.running": "a verdict: the task has begun",
+    "attempt.declined": "an offer that was claimed and not granted in time goes back; none when workers keep up",
     "worker.heartbeat": "by time, not by operation",
     "dispatcher.tick": "by time, not by operation",
 }
@@ -47,6 +44,7 @@ def count_messages(stack, result):
     for kind, n in sorted(kinds.items(), key=lambda item: -item[1]):
         result.add(f"published: {kind}", n / OPERATIONS, "an operation")
         result.note(f"{kind}: {REASONS.get(kind, 'no reason is written down for this kind')}")
+    result.note("verdicts (task.*, operation.*) are published for listeners, and there is none")
     result.add("published: grants and answers", (sent["messages_received"] - tapped) / OPERATIONS, "an operation")
     result.note("grants and answers: through the default exchange to the workers' own queues; one message for many claims")
 
@@ -91,12 +89,13 @@ def prepare_statements(stack):
 def count_statements(stack, result):
     stack.query("SELECT pg_stat_statements_reset()")
     load.run(stack, "bench.true", OPERATIONS)
-    rows = stack.query("SELECT regexp_replace(left(s.query, 90), '\\s+', ' ', 'g'), s.calls, s.total_exec_time FROM pg_stat_statements AS s "
+    rows = stack.query("SELECT coalesce(substring(s.query FROM 'hler_core\\.\\w+'), left(s.query, 60)), s.calls, s.total_exec_time FROM pg_stat_statements AS s "
                        "JOIN pg_roles AS r ON r.oid = s.userid WHERE r.rolname = 'hler_dispatcher' AND s.calls > 0 "
                        "ORDER BY s.total_exec_time DESC LIMIT 12")
     for query, calls, ms in rows:
-        result.add(f"`{query.replace('|', '¦')}`: calls", calls / OPERATIONS, "an operation")
-        result.add(f"`{query.replace('|', '¦')}`: time", ms * 1000 / OPERATIONS, "µs an operation")
+        name = query.replace("|", "¦")
+        result.add(f"`{name}`: calls", calls / OPERATIONS, "an operation")
+        result.add(f"`{name}`: time", ms * 1000 / OPERATIONS, "µs an operation")
 
 
 def counts(_context):
