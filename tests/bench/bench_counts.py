@@ -26,6 +26,10 @@ DATABASE = {
     "wal_sync": "one for each commit that must not be lost, shared by all that commit at the same moment",
     "wal_bytes": "rows, indexes, and whole pages after a checkpoint",
 }
+STATEMENTS = """
+SELECT coalesce(substring(s.query FROM 'hler_core\\.\\w+'), left(s.query, 60)), s.calls, s.total_exec_time
+  FROM pg_stat_statements AS s JOIN pg_roles AS r ON r.oid = s.userid
+ WHERE r.rolname = 'hler_dispatcher' AND s.calls > 0 ORDER BY s.total_exec_time DESC LIMIT 12"""
 SYNCS = {
     "spawner and runners": "the end record of each attempt's journal; with results, one more for each group of them",
     "worker": "the mark of journals that are done, grouped",
@@ -89,9 +93,7 @@ def prepare_statements(stack):
 def count_statements(stack, result):
     stack.query("SELECT pg_stat_statements_reset()")
     load.run(stack, "bench.true", OPERATIONS)
-    rows = stack.query("SELECT coalesce(substring(s.query FROM 'hler_core\\.\\w+'), left(s.query, 60)), s.calls, s.total_exec_time FROM pg_stat_statements AS s "
-                       "JOIN pg_roles AS r ON r.oid = s.userid WHERE r.rolname = 'hler_dispatcher' AND s.calls > 0 "
-                       "ORDER BY s.total_exec_time DESC LIMIT 12")
+    rows = stack.query(STATEMENTS)
     for query, calls, ms in rows:
         name = query.replace("|", "¦")
         result.add(f"`{name}`: calls", calls / OPERATIONS, "an operation")
