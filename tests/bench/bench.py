@@ -5,6 +5,7 @@ A target that is missed is said and no more; a guarantee that is not kept makes 
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 
@@ -42,7 +43,7 @@ class Context:
 
     def __init__(self, options):
         self.options, self.full, self.minutes, self.rounds = options, options.full, options.minutes, 0
-        self.shared = None
+        self.shared, self.results = None, {}
 
     def stack(self):
         if self.shared is None:
@@ -83,7 +84,7 @@ def parse():
 
 def run(context, names):
     """Each result is shown when it is there: a later failure does not lose it."""
-    known, results = {**BENCHES, **APART}, {}
+    known, results = {**BENCHES, **APART}, context.results
     for name in names:
         act, rounds = known[name]
         context.rounds = context.options.rounds or rounds
@@ -92,7 +93,6 @@ def run(context, names):
         results[name].note(f"took {time.monotonic() - began:.0f} s")
         results[name].show()
         plot(context.options.svg, results[name])
-    return results
 
 
 def plot(directory, result):
@@ -107,14 +107,15 @@ def main():
     options = parse()
     context, where = Context(options), machine()
     print(f"machine: {where}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1)) # so that the stacks are ended then, too
     try:
-        results = run(context, options.names or BENCHES)
+        run(context, options.names or BENCHES)
     finally:
         context.end()
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as f:
-            json.dump({"machine": where, "benches": {name: r.as_json() for name, r in results.items()}}, f, indent=1)
-    short = [f"{name}: {fault}" for name, r in results.items() for fault in r.short]
+        if options.json:
+            with open(options.json, "w", encoding="utf-8") as f:
+                json.dump({"machine": where, "benches": {name: r.as_json() for name, r in context.results.items()}}, f, indent=1)
+    short = [f"{name}: {fault}" for name, r in context.results.items() for fault in r.short]
     for fault in short:
         say(f"SHORT: {fault}")
     sys.exit(1 if short else 0)

@@ -3,7 +3,7 @@ import counters
 import guarantee
 import load
 import tap
-from report import Result, most
+from report import Result
 from stack import Stack, say
 
 OPERATIONS = 500

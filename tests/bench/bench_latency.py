@@ -52,11 +52,12 @@ def latency(context):
         "latency", f"One operation at a time on an idle system, {SAMPLES} a round: ms from the answered COMMIT to the first line of the "
         "program (Celery, Node: of the task's body; pg-boss polls every 0.5 s).")
     contenders = {"hler": hler, "celery": celery}
-    missing = peers.node_missing()
-    if missing:
-        result.note(f"graphile-worker and pg-boss not measured: {missing}")
-    else:
-        contenders.update({name: lambda s, path, program=program: node(s, program, path) for name, program in peers.NODE_PEERS.items()})
+    contenders.update({name: lambda s, path, program=program: node(s, program, path) for name, program in peers.NODE_PEERS.items()})
+    for names, missing in ((["celery"], peers.celery_missing()), (peers.NODE_PEERS, peers.node_missing())):
+        for name in names:
+            if missing:
+                result.note(f"{name} not measured: {missing}")
+                del contenders[name]
     for name in contenders:
         result.row(f"{name} p50", "ms")
         result.row(f"{name} p99", "ms")
@@ -68,7 +69,7 @@ def latency(context):
             result.add(f"{name} p99", load.percentile(took, .99))
     for q, target in (("p50", most(1.0)), ("p99", most(1.5))):
         result.ratio(f"{q} hler/celery", f"hler {q}", f"celery {q}", target)
-    for name in list(contenders)[2:]:
+    for name in peers.NODE_PEERS:
         result.ratio(f"p50 hler/{name}", "hler p50", f"{name} p50")
     result.note("Hlér's program is a process of its own, started and stamped by itself; the peers' handlers run inside of a warm worker.")
     return result

@@ -1,14 +1,16 @@
 """What Hlér is measured beside: the bare floor, Celery in Aegir's shape, graphile-worker and pg-boss."""
+import importlib.util
 import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import process
 from stack import BUILD, HERE, connect
 
-PYTHON = "/usr/bin/python3" # Debian's, which has Debian's Celery
+PYTHON = sys.executable # Debian's (tests/bench/run), which has Debian's Celery
 FLOOR_S = 120 # the floor has no guard against a lost message
 NODE_S = 120
 NODE = f"{BUILD}/bench/node"
@@ -34,6 +36,10 @@ def floor(stack, operations, mode):
     r = subprocess.run([f"{BUILD}/bench/floor", stack.peer_dsn, stack.port, "bench", "bench", "bench", str(operations), "2", "64", mode],
                        check=True, stdout=subprocess.PIPE, text=True, timeout=FLOOR_S)
     return json.loads(r.stdout)["rate"], spent.read()
+
+
+def celery_missing():
+    return "" if importlib.util.find_spec("celery") else "python3-celery is not installed"
 
 
 class Celery:
