@@ -13,11 +13,11 @@ BURSTS = (1, 4, 16, 64, 256, 1024)
 
 
 def split_child(spent, operations, child_us):
-    """The runners' account holds what their children used; that is measured apart."""
-    child = min(child_us * operations / 1e6, spent["runner and child"])
+    """The runners' account, where there is one, holds what their children used; that is measured apart."""
     out = {name: spent[name] for name in ("dispatcher", "worker")}
-    out["runner, spawner"] = spent["runner and child"] - child
-    out["child"] = child
+    if "runner and child" in spent:
+        out["child"] = min(child_us * operations / 1e6, spent["runner and child"])
+        out["runner, spawner"] = spent["runner and child"] - out["child"]
     out.update(broker=spent["broker"], PostgreSQL=spent["PostgreSQL"])
     return out
 
@@ -80,8 +80,8 @@ def operations(context):
     result.ratio("hler/celery", "hler", "celery", least(5))
     for name in peers.NODE_PEERS:
         result.ratio(f"hler/{name}", "hler", name)
-    result.note(f"child: one run of /bin/true, measured apart ({child_us:.0f} µs); runner, spawner: the rest of what the spawners reaped. "
-                "A peer's own programs, its children and its producer are one figure.")
+    result.note(f"child: one run of /bin/true, measured apart ({child_us:.0f} µs); runner, spawner: the rest of their control group (without "
+                "cgroup v2 both are missing). A peer's own programs, its children and its producer are one figure.")
     guarantee.check(stack, result)
     return result
 

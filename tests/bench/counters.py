@@ -9,7 +9,7 @@ import time
 
 from process import processes, tree
 
-SYNCS = ("fsync", "fdatasync", "sync_file_range", "sync", "syncfs")
+SYNCS = ("fsync", "fdatasync", "sync", "syncfs") # sync_file_range makes nothing durable
 FLUSH_S = 1.3 # PostgreSQL's backends tell their counts once a second at most
 ATTACH_S = 0.7
 

@@ -13,6 +13,7 @@ import urllib.request
 
 import psycopg2
 
+import cgroup
 import process
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -53,6 +54,7 @@ class Stack:
         self.read_environment()
         self.apply_catalog()
         self.admin = connect(self.env["HLER_MIGRATE_DSN"])
+        self.account = cgroup.Account(os.path.basename(self.dir), self.spawners())
         # The peers have no listener; the stack's own would be sent a copy of everything.
         self.hler("listener", "remove", "stack")
         if peers:
@@ -151,11 +153,12 @@ class Stack:
         return self.pids("hler-spawner")
 
     def cpu(self):
-        """CPU seconds by program since its start; runners and their children are with the spawners that reap them."""
+        """CPU seconds by program; of spawners with runners and their children since the stack was made, where that can be counted."""
         everything = process.processes()
         own = {short: sum(everything[p].own_s for p in self.pids(name) if p in everything)
                for short, name in (("dispatcher", "hler-dispatcher"), ("worker", "hler-worker"))}
-        own["runner and child"] = sum(process.tree_seconds(p, everything) for p in self.spawners())
+        if self.account.seconds() is not None:
+            own["runner and child"] = self.account.seconds()
         own.update(self.server_cpu(everything))
         return own
 
@@ -173,4 +176,5 @@ class Stack:
     def down(self):
         self.admin.close()
         self.deploy("down")
+        self.account.end()
         shutil.rmtree(self.dir, ignore_errors=True)
