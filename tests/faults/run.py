@@ -10,6 +10,7 @@ import invariants
 import plan
 from injectors import Injector
 from load import Load
+from stack import wait_for
 from world import LOST_AFTER_MS, World
 
 HEAL_S = 2 * LOST_AFTER_MS / 1000 + 140 # within which all must be over, on a busy machine too
@@ -26,7 +27,9 @@ def new_operation(world):
         world.stack.run("test.true", timeout=30)
     except AssertionError:
         return None
-    return int((time.monotonic() - begin) * 1000)
+    took_ms = int((time.monotonic() - begin) * 1000)
+    wait_for(lambda: not world.stack.sql("SELECT FROM hler.verdict", role="migrate"), what="its verdict on the way to the stranger")
+    return took_ms
 
 
 def trial(world, seed, faults, requests):
