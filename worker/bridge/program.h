@@ -12,8 +12,8 @@
 struct program {
     const struct executor *executor;
     struct strings argv; /* empty = nothing is run */
-    char *cwd;          /* NULL = the attempt's own directory */
-    struct strings env; /* what the specification adds */
+    char *cwd;           /* NULL = the attempt's own directory */
+    struct strings env;  /* what the specification adds */
 };
 
 struct program_refusal {
