@@ -50,6 +50,10 @@ def fill_finished(stack, count):
     stack.query("VACUUM ANALYZE hler.operation, hler.task, hler.attempt, hler.event")
 
 
+class Dry(Exception):
+    """Nothing was left to do before the window closed."""
+
+
 def window(stack):
     """Of a stack that is busy throughout: (operations a second, CPU µs of all programs an operation, CPU seconds by program,
     operations).  What ended is counted afterwards, so that nothing is asked of the database meanwhile."""
@@ -61,7 +65,7 @@ def window(stack):
     if not ended:
         raise SystemExit("bench: no operation of a backlog ended")
     if not stack.query("SELECT 1 FROM hler.task WHERE state = 'ready' LIMIT 1"):
-        raise SystemExit("bench: the backlog was too short for what is measured over it")
+        raise Dry
     return ended / seconds, sum(spent.values()) / ended * 1e6, spent, ended
 
 
@@ -88,20 +92,29 @@ def base_of(stack):
     return max(BASE_LEAST, int(rate * (WARM_S + WINDOW_S) * 1.4) + 256)
 
 
-def measure_small(stack, result, name, base):
-    """With so many as the base says, which are over at the end."""
-    ids, _ = load.submit(stack, "bench.true", base)
-    measure(stack, result, name)
-    load.wait(stack, ids)
+def measure_small(stack, trial, name):
+    """With so many as the base says, which are over at the end; with twice as many when they did not last."""
+    while True:
+        ids, _ = load.submit(stack, "bench.true", trial.base)
+        try:
+            measure(stack, trial.result, name)
+            return
+        except Dry:
+            trial.base *= 2
+            say(f"backlog: {trial.base:,} ready from now on: fewer do not last")
+        finally:
+            load.wait(stack, ids)
 
 
 def pairs(trial, rounds, large, name, measure_large):
     for i in range(rounds):
         say(f"backlog: {name}, pair {i + 1} of {rounds}")
         large.freeze(True)
-        measure_small(trial.small, trial.result, f"beside {name}", trial.base)
+        measure_small(trial.small, trial, f"beside {name}")
         large.freeze(False)
+        say(f"backlog: {name}, the small one of the pair is measured")
         measure_large()
+        say(f"backlog: {name}, the large one is measured")
     for what in ("time", "CPU"):
         trial.result.ratio(f"{name}: {what}", f"{name}: {what}", f"beside {name}: {what}", most(1.1))
 
@@ -137,7 +150,7 @@ def with_finished(context, trial):
         say(f"backlog: filling {count:,} finished operations")
         fill_finished(large, count)
         name = f"{count:,} finished"
-        pairs(trial, context.rounds, large, name, lambda: measure_small(large, trial.result, name, trial.base))
+        pairs(trial, context.rounds, large, name, lambda: measure_small(large, trial, name))
     finally:
         large.freeze(False)
         large.down()
@@ -164,9 +177,9 @@ def backlog(context):
         "backlog", f"Cost of an operation (/bin/true) while N others are ready, and after N are over, beside a stack with some thousand "
         f"ready and nothing else, in turn; {WINDOW_S} s each.  Urgent: {PROBES} operations of higher priority, from their creation to "
         "their start."))
-    trial.result.note(f"the small stack has {trial.base:,} ready, so that it is busy throughout")
     with_ready(context, trial)
     with_finished(context, trial)
+    trial.result.note(f"the small stack has {trial.base:,} ready, so that it is busy throughout")
     chart(trial.result, trial.base)
     if not context.full:
         trial.result.note("The targets are for 1,000,000 ready and after 10,000,000 finished: --full measures these.")
