@@ -10,10 +10,10 @@ import invariants
 import plan
 from injectors import Injector
 from load import Load
-from stack import wait_for
 from world import LOST_AFTER_MS, World
 
 HEAL_S = 2 * LOST_AFTER_MS / 1000 + 140 # within which all must be over, on a busy machine too
+QUIET_S = 20 # for what the last operation left to do
 
 
 def say(text):
@@ -28,7 +28,7 @@ def new_operation(world):
     except AssertionError:
         return None
     took_ms = int((time.monotonic() - begin) * 1000)
-    wait_for(lambda: not world.stack.sql("SELECT FROM hler.verdict", role="migrate"), what="its verdict on the way to the stranger")
+    history.wait_quiet(world, QUIET_S) # its verdict is on its way to the stranger, its journal to done/
     return took_ms
 
 
