@@ -8,6 +8,7 @@ from dataclasses import dataclass
 # In `work` the program runs already; in `start` it was killed in the middle of work, and is counted from its exec.
 PROGRAMS = {"work": ("dispatcher", "worker", "spawner", "runner", "child", "emit"), "start": ("dispatcher", "worker", "spawner")}
 ALLOCATION = "malloc" # of what has the shim (nomem.c)
+MAPPINGS = ("brk", "mmap") # memory from the kernel
 ALLOCATIONS_MOST = 300 # of the many thousands, evenly spaced
 
 DEATHS = ("kill", "after")
@@ -28,7 +29,7 @@ KINDS = {
     **{c: DEATHS for c in ("kill", "pidfd_send_signal")},
     "wait4": DEATHS + ("EINTR", "EINTR+"),
     "waitid": DEATHS, # with WNOHANG everywhere: a call that does not wait is never interrupted
-    **{c: NO_MEMORY for c in ("brk", "mmap", ALLOCATION)},
+    **{c: NO_MEMORY for c in (*MAPPINGS, ALLOCATION)},
 }
 
 
