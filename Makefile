@@ -13,7 +13,7 @@ OPT     ?= -O2 -g
 SAN     ?=
 
 VERSION := 0.1.0
-PKGS    := librabbitmq json-c libpq libconfig uuid libcrypto libcurl
+PKGS    := librabbitmq json-c libpq libconfig uuid libcrypto libcurl zlib
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
         -Wpointer-arith -Wcast-qual -Wwrite-strings -Wformat=2 -Wundef -Wvla \
@@ -81,12 +81,12 @@ $(BUILD)/bin/hler: $(BUILD)/dispatcher/cli/main.o $(LIB_CLI) $(LIB_PROTO) $(LIB_
 $(BUILD)/bin/hler-dispatcher: $(BUILD)/dispatcher/main.o $(LIB_DISPATCHER) $(LIB_PROTO) $(LIB_COMMON)
 	$(link) $(call lib,libpq json-c libconfig librabbitmq) -lpthread
 $(BUILD)/bin/hler-worker: $(BUILD)/worker/bridge/main.o $(LIB_BRIDGE) $(LIB_RUNNER) $(LIB_PROTO) $(LIB_COMMON)
-	$(link) $(call lib,json-c libconfig librabbitmq) -lpthread
+	$(link) $(call lib,json-c libconfig librabbitmq zlib) -lpthread
 # Static: a process with few mappings is forked and ended in less time, once per attempt.
 ifneq ($(SAN),thread)
 $(BUILD)/bin/hler-runner: PIE = $(if $(SAN),-pie,-static-pie)
 $(BUILD)/bin/hler-runner: $(BUILD)/worker/runner/main.o $(LIB_RUNNER) $(LIB_COMMON)
-	$(link)
+	$(link) $(call lib,zlib)
 else # it has one thread, and ThreadSanitizer makes a fork() of its vfork()
 $(BUILD)/bin/hler-runner: $(BUILD)/worker/runner/main.o $(LIB_RUNNER) $(LIB_COMMON)
 	@mkdir -p $(@D)
@@ -125,7 +125,7 @@ $(BUILD)/%.o: %.c
 
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(LIB_BRIDGE) $(LIB_RUNNER) $(LIB_EXECUTORS) \
                  $(LIB_CLI) $(LIB_DISPATCHER) $(LIB_PROTO) $(LIB_COMMON)
-	$(link) $(call lib,cmocka libpq json-c libconfig libcurl libcrypto librabbitmq) -lpthread
+	$(link) $(call lib,cmocka libpq json-c libconfig libcurl libcrypto librabbitmq zlib) -lpthread
 
 check: all $(TESTS)
 	@set -e; for t in $(TESTS); do echo "== $$t"; \
@@ -140,7 +140,7 @@ fuzz:
 fuzz-targets: $(FUZZ)
 $(BUILD)/fuzz/%: PIE = -pie -fsanitize=fuzzer
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIB_EXECUTORS) $(LIB_RUNNER) $(LIB_PROTO) $(LIB_COMMON)
-	$(link) $(call lib,json-c libconfig)
+	$(link) $(call lib,json-c libconfig zlib)
 
 C_FILES = $(shell git ls-files '*.c' '*.h')
 format:

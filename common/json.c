@@ -191,26 +191,32 @@ json_text(struct json_object *o, size_t *len)
     return text;
 }
 
+/* A byte that cannot stand for itself. */
+static void
+quote_byte(struct buf *out, char byte)
+{
+    static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
+    const char *found = byte == '\0' ? NULL : strchr(from, byte);
+    const char escape[2] = {'\\', found != NULL ? to[found - from] : 'u'};
+
+    buf_add(out, escape, sizeof escape);
+    if (found == NULL)
+        buf_printf(out, "%04x", (unsigned)(unsigned char)byte);
+}
+
 void
 json_quote(struct buf *out, const char *text, size_t len)
 {
-    static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
-    size_t kept = 0;
+    size_t plain = jsonscan_plain(text, len);
 
     buf_add(out, "\"", 1);
-    for (size_t i = 0; i < len; i++) {
-        const char *found = text[i] == '\0' ? NULL : strchr(from, text[i]);
-
-        if (found == NULL && (unsigned char)text[i] >= 0x20)
-            continue;
-        buf_add(out, text + kept, i - kept);
-        kept = i + 1;
-        if (found != NULL)
-            buf_printf(out, "\\%c", to[found - from]);
-        else
-            buf_printf(out, "\\u%04x", (unsigned)(unsigned char)text[i]);
+    for (; plain < len; plain = jsonscan_plain(text, len)) {
+        buf_add(out, text, plain);
+        quote_byte(out, text[plain]);
+        text += plain + 1;
+        len -= plain + 1;
     }
-    buf_add(out, text + kept, len - kept);
+    buf_add(out, text, plain);
     buf_add(out, "\"", 1);
 }
 

@@ -73,12 +73,37 @@ scan_unicode_escape(struct scan *s)
     return 0;
 }
 
+/* A set bit in each byte that is below n (n <= 128), or is byte: exact as long as only the lowest set one
+ * is trusted (Hacker's Delight, 6-1), which is enough to ask whether there is any. */
+#define EACH_BYTE (UINT64_MAX / 255)
+#define ANY_BELOW(x, n) (((x)-EACH_BYTE * (n)) & ~(x)&EACH_BYTE * 0x80)
+#define ANY_IS(x, byte) ANY_BELOW((x) ^ EACH_BYTE * (byte), 1)
+
+size_t
+jsonscan_plain(const char *text, size_t len)
+{
+    size_t n = 0;
+    uint64_t x;
+
+    for (; len - n >= sizeof x; n += sizeof x) {
+        memcpy(&x, text + n, sizeof x);
+        if ((ANY_BELOW(x, 0x20) | ANY_IS(x, '"') | ANY_IS(x, '\\')) != 0)
+            break;
+    }
+    while (n < len && (unsigned char)text[n] >= 0x20 && text[n] != '"' && text[n] != '\\')
+        n++;
+    return n;
+}
+
 /* Cursor on the opening quote. */
 static int
 scan_string(struct scan *s)
 {
     for (s->at++;;) {
-        unsigned char c = peek(s);
+        unsigned char c;
+
+        s->at += jsonscan_plain(s->text + s->at, s->len - s->at);
+        c = peek(s);
 
         if (s->at >= s->len)
             return fail(s, "string without end", s->at);

@@ -31,7 +31,8 @@ enum pg_status pg_connect(struct pg *pg); /* PG_OK when already connected */
 bool pg_is_up(const struct pg *pg);
 int pg_socket(const struct pg *pg); /* -1 when down */
 
-/* Text parameter; len < 0 = NUL-terminated; value NULL = SQL NULL; binary = bytea bytes. */
+/* Text parameter; len < 0 = NUL-terminated; value NULL = SQL NULL; binary = bytea
+ * bytes, or pg_items. */
 struct pg_param {
     const char *value;
     int64_t len;
@@ -69,9 +70,13 @@ void pg_result_cleanup(struct pg_result **result);
 struct buf;
 void pg_array_open(struct buf *b);
 void pg_array_text(struct buf *b, const char *item, size_t len);
-void pg_array_bytea(struct buf *b, const void *item, size_t len); /* hex form; NULL item = NULL */
 void pg_array_int(struct buf *b, int64_t item);
 void pg_array_close(struct buf *b);
+
+/* The same in binary, for long items: nothing is escaped here and looked for there.  A parameter with .binary. */
+enum pg_item { PG_BYTEA = 17, PG_TEXT = 25 }; /* their numbers in pg_type */
+void pg_items_open(struct buf *b, enum pg_item type);
+void pg_items_add(struct buf *b, const void *item, size_t len); /* NULL = SQL NULL */
 
 /* LISTEN: after each (re)connect the channel is listened to again and then
  * pg_notified() is true once, since hints may have been lost. */

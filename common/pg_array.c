@@ -1,10 +1,16 @@
-/* PostgreSQL array literals (PostgreSQL manual, 8.15.2): "{" items "}", text always
- * quoted with '"' and '\' escaped, so that nothing in an item is syntax. */
+/* Array parameters in PostgreSQL's two forms.  Literals (PostgreSQL manual, 8.15.2): "{" items "}", text always
+ * quoted with '"' and '\' escaped, so that nothing in an item is syntax.  And what array_recv() reads
+ * (src/backend/utils/adt/arrayfuncs.c), all in network order: dimensions, whether there are NULLs, type, count,
+ * lower bound, then each item with its length in front. */
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "common/buf.h"
 #include "common/pg.h"
+
+#define ITEMS_COUNT_AT 12
+#define ITEM_NULL (-1)
 
 static void
 separate(struct buf *b)
@@ -46,27 +52,6 @@ pg_array_text(struct buf *b, const char *item, size_t len)
 }
 
 void
-pg_array_bytea(struct buf *b, const void *item, size_t len)
-{
-    static const char digits[] = "0123456789abcdef";
-    const unsigned char *bytes = item;
-    char pair[2];
-
-    separate(b);
-    if (item == NULL) {
-        buf_puts(b, "NULL");
-        return;
-    }
-    buf_puts(b, "\"\\\\x");
-    for (size_t i = 0; i < len; i++) {
-        pair[0] = digits[bytes[i] / 16];
-        pair[1] = digits[bytes[i] % 16];
-        buf_add(b, pair, sizeof pair);
-    }
-    buf_add(b, "\"", 1);
-}
-
-void
 pg_array_int(struct buf *b, int64_t item)
 {
     separate(b);
@@ -77,4 +62,36 @@ void
 pg_array_close(struct buf *b)
 {
     buf_add(b, "}", 1);
+}
+
+static void
+add_int32(struct buf *b, int64_t number)
+{
+    uint32_t big_endian = htonl((uint32_t)number);
+
+    buf_add(b, &big_endian, sizeof big_endian);
+}
+
+void
+pg_items_open(struct buf *b, enum pg_item type)
+{
+    buf_clear(b);
+    add_int32(b, 1); /* dimension */
+    add_int32(b, 1); /* there may be NULLs */
+    add_int32(b, type);
+    add_int32(b, 0); /* items so far */
+    add_int32(b, 1); /* the first one's subscript */
+}
+
+void
+pg_items_add(struct buf *b, const void *item, size_t len)
+{
+    uint32_t count;
+
+    memcpy(&count, b->data + ITEMS_COUNT_AT, sizeof count);
+    count = htonl(ntohl(count) + 1);
+    memcpy(b->data + ITEMS_COUNT_AT, &count, sizeof count);
+    add_int32(b, item == NULL ? ITEM_NULL : (int64_t)len);
+    if (item != NULL)
+        buf_add(b, item, len);
 }

@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 /* RFC 3629 section 4, as a table of the well-formed byte sequences: the second
  * byte has the narrow range, any further one is 80..BF. */
@@ -45,6 +46,24 @@ match(const uint8_t *s, size_t len, bool *whole)
     return n;
 }
 
+/* Bytes in front that are no part of longer sequences: the common case, eight at a time. */
+static size_t
+ascii(const uint8_t *s, size_t len)
+{
+    const uint64_t high_bits = UINT64_MAX / 255 * 0x80;
+    size_t n = 0;
+    uint64_t eight;
+
+    for (; len - n >= sizeof eight; n += sizeof eight) {
+        memcpy(&eight, s + n, sizeof eight);
+        if ((eight & high_bits) != 0)
+            break;
+    }
+    while (n < len && s[n] < 0x80)
+        n++;
+    return n;
+}
+
 size_t
 utf8_valid_prefix(const void *data, size_t len)
 {
@@ -53,12 +72,11 @@ utf8_valid_prefix(const void *data, size_t len)
     bool whole;
 
     while (at < len) {
-        size_t n;
+        size_t n = ascii(s + at, len - at);
 
-        if (s[at] < 0x80) { /* the common case, without the table */
-            at++;
+        at += n;
+        if (n > 0)
             continue;
-        }
         n = match(s + at, len - at, &whole);
         if (!whole)
             break;

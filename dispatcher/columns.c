@@ -6,22 +6,41 @@
 #include "common/log.h"
 
 void
-columns_open(struct buf *columns, size_t n)
+columns_open(struct column *columns, size_t n)
 {
     for (size_t c = 0; c < n; c++) {
-        columns[c] = (struct buf){0};
-        pg_array_open(&columns[c]);
+        columns[c] = (struct column){0};
+        pg_array_open(&columns[c].array);
     }
 }
 
 void
-columns_text(struct buf *column, const char *text)
+columns_open_items(struct column *column, enum pg_item type)
 {
-    pg_array_text(column, text, text != NULL ? strlen(text) : 0);
+    pg_items_open(&column->array, type);
+    column->binary = true;
+}
+
+void
+columns_text(struct column *column, const char *text)
+{
+    pg_array_text(&column->array, text, text != NULL ? strlen(text) : 0);
+}
+
+void
+columns_int(struct column *column, int64_t number)
+{
+    pg_array_int(&column->array, number);
+}
+
+void
+columns_item(struct column *column, const void *item, size_t len)
+{
+    pg_items_add(&column->array, item, len);
 }
 
 enum flow_status
-columns_exec(struct flow *flow, const char *sql, struct buf *columns, size_t n,
+columns_exec(struct flow *flow, const char *sql, struct column *columns, size_t n,
              struct pg_result **result)
 {
     struct pg_param params[COLUMNS_MAX] = {{0}};
@@ -30,11 +49,15 @@ columns_exec(struct flow *flow, const char *sql, struct buf *columns, size_t n,
     if (n > COLUMNS_MAX)
         log_panic("%zu columns", n);
     for (size_t c = 0; c < n; c++) {
-        pg_array_close(&columns[c]);
-        params[c] = (struct pg_param){.value = columns[c].data, .len = (int64_t)columns[c].len};
+        struct buf *array = &columns[c].array;
+
+        if (!columns[c].binary)
+            pg_array_close(array);
+        params[c] = (struct pg_param){
+            .value = array->data, .len = (int64_t)array->len, .binary = columns[c].binary};
     }
     status = flow_exec(flow, sql, params, n, result);
     for (size_t c = 0; c < n; c++)
-        buf_free(&columns[c]);
+        buf_free(&columns[c].array);
     return status;
 }

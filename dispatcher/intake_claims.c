@@ -16,19 +16,19 @@ static const char sql[] =
 enum { N, USERS, INSTANCES, SESSIONS, TASKS, ATTEMPTS, TOKENS, COLUMNS };
 
 static void
-add_claim(struct buf columns[COLUMNS], size_t n, const struct item *item)
+add_claim(struct column columns[COLUMNS], size_t n, const struct item *item)
 {
     const struct claim *claim = item->claim;
 
     for (size_t i = 0; i < claim->n; i++) {
         const struct attempt_name *name = &claim->attempts[i];
 
-        pg_array_int(&columns[N], (int64_t)n);
+        columns_int(&columns[N], (int64_t)n);
         columns_text(&columns[USERS], item->user);
         columns_text(&columns[INSTANCES], claim->instance);
         columns_text(&columns[SESSIONS], claim->session);
         columns_text(&columns[TASKS], name->task);
-        pg_array_int(&columns[ATTEMPTS], name->attempt);
+        columns_int(&columns[ATTEMPTS], name->attempt);
         columns_text(&columns[TOKENS], name->token);
     }
 }
@@ -36,7 +36,7 @@ add_claim(struct buf columns[COLUMNS], size_t n, const struct item *item)
 static enum flow_status
 grant(struct flow *flow, struct item **items, size_t n, struct pg_result **result)
 {
-    struct buf columns[COLUMNS];
+    struct column columns[COLUMNS];
 
     columns_open(columns, COLUMNS);
     for (size_t i = 0; i < n; i++)

@@ -23,16 +23,17 @@ enum { USERS, CONTROLS, BODIES, COLUMNS };
 static enum flow_status
 record(struct flow *flow, struct item **items, size_t n, struct pg_result **result)
 {
-    struct buf columns[COLUMNS];
+    struct column columns[COLUMNS];
 
     columns_open(columns, COLUMNS);
+    columns_open_items(&columns[BODIES], PG_TEXT);
     for (size_t i = 0; i < n; i++) {
         size_t len;
         const char *data = json_text(items[i]->event.data, &len);
 
         columns_text(&columns[USERS], items[i]->user);
         columns_text(&columns[CONTROLS], event_member(&items[i]->event, "control"));
-        pg_array_text(&columns[BODIES], data, len);
+        columns_item(&columns[BODIES], data, len);
     }
     return columns_exec(flow, beat_sql, columns, COLUMNS, result);
 }

@@ -12,7 +12,7 @@ enum flow_status
 intake_stand(void *ctx, struct item **items, size_t n)
 {
     struct intake *in = ctx;
-    struct buf columns[COLUMNS];
+    struct column columns[COLUMNS];
     enum flow_status status;
 
     columns_open(columns, COLUMNS);
@@ -20,8 +20,8 @@ intake_stand(void *ctx, struct item **items, size_t n)
         columns_text(&columns[USERS], items[i]->user);
         columns_text(&columns[INSTANCES], items[i]->claim->instance);
         columns_text(&columns[SESSIONS], items[i]->claim->session);
-        pg_array_int(&columns[CLAIMS], items[i]->claim->number);
-        pg_array_int(&columns[FREE], items[i]->claim->free);
+        columns_int(&columns[CLAIMS], items[i]->claim->number);
+        columns_int(&columns[FREE], items[i]->claim->free);
     }
     status = columns_exec(in->flow, sql, columns, COLUMNS, NULL);
     for (size_t i = 0; status == FLOW_OK && i < n; i++)

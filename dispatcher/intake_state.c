@@ -14,7 +14,7 @@ static const char sql[] = "SELECT i, verdict FROM hler_core.record_state($1::tex
 enum { USERS, KINDS, TASKS, ATTEMPTS, TOKENS, SEQS, TIMES, DATA, COLUMNS };
 
 static void
-add_event(struct buf columns[COLUMNS], const struct item *item)
+add_event(struct column columns[COLUMNS], const struct item *item)
 {
     const struct event *event = &item->event;
     size_t len;
@@ -23,22 +23,23 @@ add_event(struct buf columns[COLUMNS], const struct item *item)
     columns_text(&columns[USERS], item->user);
     columns_text(&columns[KINDS], event_word(event->kind));
     columns_text(&columns[TASKS], event->name.task);
-    pg_array_int(&columns[ATTEMPTS], event->name.attempt);
+    columns_int(&columns[ATTEMPTS], event->name.attempt);
     columns_text(&columns[TOKENS], event->name.token);
     if (event_numbered(event->kind))
-        pg_array_int(&columns[SEQS], event->seq);
+        columns_int(&columns[SEQS], event->seq);
     else
         columns_text(&columns[SEQS], NULL);
     columns_text(&columns[TIMES], event->time);
-    pg_array_text(&columns[DATA], data, len);
+    columns_item(&columns[DATA], data, len);
 }
 
 static enum flow_status
 record(struct flow *flow, struct item **items, size_t n, struct pg_result **result)
 {
-    struct buf columns[COLUMNS];
+    struct column columns[COLUMNS];
 
     columns_open(columns, COLUMNS);
+    columns_open_items(&columns[DATA], PG_TEXT);
     for (size_t i = 0; i < n; i++)
         add_event(columns, items[i]);
     return columns_exec(flow, sql, columns, COLUMNS, result);

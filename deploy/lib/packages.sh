@@ -3,7 +3,7 @@
 
 # shellcheck disable=SC2034 # read by those who source this file
 packages_build="build-essential make pkg-config librabbitmq-dev libjson-c-dev libpq-dev libconfig-dev uuid-dev
-    libssl-dev libcurl4-openssl-dev"
+    libssl-dev libcurl4-openssl-dev zlib1g-dev"
 # shellcheck disable=SC2034
 packages_run="postgresql rabbitmq-server ansible-core hugo nginx-light curl openssl perl"
 # shellcheck disable=SC2034

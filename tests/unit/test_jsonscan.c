@@ -1,5 +1,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -228,13 +229,33 @@ test_counts(void **state)
     assert_string_equal(err.why, "too many values");
 }
 
+/* It looks at several bytes at a time: each byte, at each place among them, is told apart. */
+static void
+test_plain(void **state)
+{
+    enum { LEN = 24 };
+    char text[LEN];
+
+    (void)state;
+    for (unsigned byte = 0; byte <= UINT8_MAX; byte++) {
+        bool plain = byte >= 0x20 && byte != '"' && byte != '\\';
+
+        for (size_t at = 0; at < LEN; at++) {
+            memset(text, 'a', sizeof text);
+            text[at] = (char)byte;
+            assert_int_equal(jsonscan_plain(text, LEN), plain ? LEN : at);
+        }
+    }
+    assert_int_equal(jsonscan_plain("", 0), 0);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),     cmocka_unit_test(test_bad),
         cmocka_unit_test(test_prefixes), cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_counts),   cmocka_unit_test(test_plain),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -123,6 +123,22 @@ test_all_code_points(void **state)
     }
 }
 
+/* It looks at several bytes at a time: a bad one is found wherever it stands among them. */
+static void
+test_each_place(void **state)
+{
+    enum { LEN = 40 };
+    char text[LEN];
+
+    (void)state;
+    for (size_t bad = 0; bad < LEN; bad++) {
+        memset(text, 'a', sizeof text);
+        text[bad] = '\xff';
+        for (size_t start = 0; start <= bad; start++)
+            assert_int_equal(utf8_valid_prefix(text + start, LEN - start), bad - start);
+    }
+}
+
 int
 main(void)
 {
@@ -131,6 +147,7 @@ main(void)
         cmocka_unit_test(test_sanitise),
         cmocka_unit_test(test_incomplete_tail),
         cmocka_unit_test(test_all_code_points),
+        cmocka_unit_test(test_each_place),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

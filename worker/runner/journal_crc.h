@@ -6,10 +6,7 @@
 
 #include "worker/runner/journal.h"
 
-/* CRC-32 of data, going on from crc (0 at first).  zlib's crc32() gives the same. */
-uint32_t journal_crc(uint32_t crc, const void *data, size_t len);
-
-/* The checksum of one record. */
+/* The checksum of one record: CRC-32 of IEEE 802.3 over the head behind its crc member, and the payload. */
 uint32_t journal_record_crc(const struct journal_head *head, const void *payload);
 
 #endif
