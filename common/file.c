@@ -95,7 +95,7 @@ int
 file_fill(int dirfd, const char *name, const void *data, size_t len)
 {
     CLEANUP(file_cleanup_close)
-    int fd = openat(dirfd, name, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
+    int fd = openat(dirfd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 
     if (fd == -1)
         return -1;
