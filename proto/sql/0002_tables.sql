@@ -109,6 +109,7 @@ CREATE TABLE hler.task (
     refusals    integer NOT NULL DEFAULT 0,
     reused      boolean NOT NULL DEFAULT false,
     state       text NOT NULL,
+    phase       text GENERATED ALWAYS AS (CASE WHEN state IN ('ready', 'waiting', 'held') THEN state END) STORED,
     pool        text NOT NULL,
     key         text NOT NULL,
     cause       text,
@@ -120,9 +121,11 @@ CREATE TABLE hler.task (
     UNIQUE (operation, key)
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01,
         autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
-CREATE INDEX task_ready ON hler.task (pool, priority DESC, ready_at, id) WHERE state = 'ready';
-CREATE INDEX task_waiting ON hler.task (ready_at) WHERE state = 'waiting';
-CREATE INDEX task_held ON hler.task (pool) WHERE state = 'held';
+-- Here and below indexes name `phase` and never `state`: an update of what an index names, be it only in its condition, makes
+-- new entries in all of them, and a state moves more often than a phase.
+CREATE INDEX task_ready ON hler.task (pool, priority DESC, ready_at, id) WHERE phase = 'ready';
+CREATE INDEX task_waiting ON hler.task (ready_at) WHERE phase = 'waiting';
+CREATE INDEX task_held ON hler.task (pool) WHERE phase = 'held';
 
 CREATE TABLE hler.task_need (
     task  uuid NOT NULL REFERENCES hler.task,
@@ -169,6 +172,8 @@ CREATE TABLE hler.attempt (
     refused           boolean NOT NULL DEFAULT false,
     token             text NOT NULL,
     state             text NOT NULL,
+    phase             text GENERATED ALWAYS AS (CASE WHEN state = 'offered' THEN 'offered'
+                                                     WHEN state IN ('granted', 'started', 'lost') THEN 'taken' END) STORED,
     pool              text NOT NULL,
     worker            text,
     end_state         text, -- what `finished` said; becomes the state once all results are in
@@ -177,9 +182,9 @@ CREATE TABLE hler.attempt (
     stop_cause        text,
     PRIMARY KEY (task, attempt)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_analyze_scale_factor = 0.02);
-CREATE INDEX attempt_offered ON hler.attempt (pool, offered_at) WHERE state = 'offered';
-CREATE INDEX attempt_running ON hler.attempt (worker) WHERE state IN ('granted', 'started', 'lost');
-CREATE INDEX attempt_lost ON hler.attempt (lost_at) WHERE state = 'lost';
+CREATE INDEX attempt_offered ON hler.attempt (pool, offered_at) WHERE phase = 'offered';
+CREATE INDEX attempt_taken ON hler.attempt (worker) WHERE phase = 'taken';
+CREATE INDEX attempt_lost ON hler.attempt (lost_at) WHERE phase = 'taken' AND lost_at IS NOT NULL; -- state lost
 CREATE INDEX attempt_stop ON hler.attempt (task)
     WHERE stop_requested_at IS NOT NULL AND stop_sent_at IS NULL;
 

@@ -77,8 +77,8 @@ CREATE FUNCTION hler_core.room(pool text, most bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     least_window CONSTANT bigint := (SELECT f.value FROM hler.setting AS f WHERE f.name = 'window_min');
-    offered      CONSTANT bigint := (SELECT count(*) FROM hler.attempt AS a WHERE a.pool = room.pool AND a.state = 'offered');
-    ready        CONSTANT bigint := (SELECT count(*) FROM (SELECT FROM hler.task AS t WHERE t.pool = room.pool AND t.state = 'ready'
+    offered      CONSTANT bigint := (SELECT count(*) FROM hler.attempt AS a WHERE a.pool = room.pool AND a.phase = 'offered');
+    ready        CONSTANT bigint := (SELECT count(*) FROM (SELECT FROM hler.task AS t WHERE t.pool = room.pool AND t.phase = 'ready'
                                                             LIMIT least(most, greatest(0, least_window - offered) + 1)) AS r);
 BEGIN
     IF offered + ready <= least_window THEN
@@ -93,7 +93,7 @@ CREATE TYPE hler_core.hand_over AS (task uuid, attempt int, control text, answer
 
 -- Take up to `most` ready tasks of a pool and make their next attempts.  The first of them go to those
 -- who have claimed ahead, first to those with most room: they are granted at once.
---   The shape matters (traps 3.1): literal state, so that the partial index fits a generic plan;
+--   The shape matters (traps 3.1): literal phase, so that the partial index fits a generic plan;
 -- MATERIALIZED, so that LIMIT holds; NO KEY UPDATE, so that a row's children being inserted do not hide
 -- it; state checked again.  One statement, since each costs more than what it does here.
 CREATE FUNCTION hler_core.take_ready(pool text, most bigint) RETURNS hler_core.hand_over[]
@@ -108,7 +108,7 @@ DECLARE
 BEGIN
     WITH due AS MATERIALIZED (
         SELECT t.id FROM hler.task AS t
-         WHERE t.state = 'ready' AND t.pool = take_ready.pool
+         WHERE t.phase = 'ready' AND t.pool = take_ready.pool
          ORDER BY t.priority DESC, t.ready_at, t.id LIMIT most
            FOR NO KEY UPDATE SKIP LOCKED),
     taken AS (
@@ -158,7 +158,7 @@ BEGIN
     -- The pool's row is the lock under which its window is counted: two dispatchers would
     -- otherwise fill it twice.  Taken in order of names.
     FOR one_pool IN SELECT p.name FROM hler.pool AS p ORDER BY p.name LOOP
-        CONTINUE WHEN NOT EXISTS (SELECT FROM hler.task AS t WHERE t.state = 'ready' AND t.pool = one_pool);
+        CONTINUE WHEN NOT EXISTS (SELECT FROM hler.task AS t WHERE t.phase = 'ready' AND t.pool = one_pool);
         EXIT WHEN left_over <= 0;
         PERFORM FROM hler.pool AS p WHERE p.name = one_pool FOR NO KEY UPDATE;
         made := hler_core.take_ready(one_pool, greatest(0, hler_core.room(one_pool, left_over)));
@@ -186,7 +186,7 @@ BEGIN
     RETURN QUERY
     SELECT p.name FROM hler.pool AS p
      WHERE EXISTS (SELECT FROM hler.attempt AS a
-                    WHERE a.state = 'offered' AND a.pool = p.name
+                    WHERE a.phase = 'offered' AND a.pool = p.name
                       AND a.offered_at < clock_timestamp() - hler_core.ms(age_ms)
                       AND coalesce(a.reoffered_at, a.offered_at) < clock_timestamp() - hler_core.ms(age_ms));
 END $$;
@@ -204,7 +204,7 @@ BEGIN
     PERFORM hler_core.may_be_lost();
     WITH late AS MATERIALIZED (
         SELECT a.task, a.attempt FROM hler.pool AS p
-          JOIN hler.attempt AS a ON a.pool = p.name AND a.state = 'offered'
+          JOIN hler.attempt AS a ON a.pool = p.name AND a.phase = 'offered'
          WHERE a.offered_at < old_before AND coalesce(a.reoffered_at, a.offered_at) < old_before
            AND (p.name = ANY (empty_pools) OR a.offered_at < p.granted_upto)
          ORDER BY a.offered_at LIMIT reoffer_due.max

@@ -98,7 +98,7 @@ BEGIN
     RETURN QUERY
     WITH want AS MATERIALIZED (
         SELECT a.task, a.attempt FROM hler.attempt AS a
-         WHERE a.worker = username AND a.state IN ('granted', 'started', 'lost') AND a.instance = inst
+         WHERE a.worker = username AND a.phase = 'taken' AND a.instance = inst
            AND NOT a.lost_said
            AND a.granted_at < clock_timestamp() - hler_core.ms(hler_core.setting('report_after_ms'))
            AND (NOT EXISTS (SELECT FROM unnest(held) AS h WHERE h.task = a.task AND h.attempt = a.attempt
@@ -199,7 +199,7 @@ BEGIN
     busy := ARRAY(SELECT h.username FROM unnest(beats) AS h
                    WHERE h.b -> 'held' <> '[]' OR hler_core.drain_for(h.username, h.b) IS NOT NULL
                       OR EXISTS (SELECT FROM hler.attempt AS a
-                                  WHERE a.worker = h.username AND a.state IN ('granted', 'started', 'lost'))
+                                  WHERE a.worker = h.username AND a.phase = 'taken')
                       OR EXISTS (SELECT FROM hler.gap AS g WHERE g.worker = h.username));
     RETURN QUERY SELECT h.username, h.control, (h.b ->> 'session')::uuid, (h.b ->> 'number')::bigint, 'beat',
                         NULL::uuid, NULL::int, NULL::text, NULL::text, NULL::bigint

@@ -15,7 +15,7 @@ BEGIN
       FROM hler.silence AS s, hler.attempt AS a,
            -- OFFSET: from attempts to their workers, never through ten thousand workers
            LATERAL (SELECT * FROM hler.worker AS x WHERE x.id = a.worker OFFSET 0) AS w
-     WHERE a.state IN ('granted', 'started')
+     WHERE a.phase = 'taken' AND a.state <> 'lost'
        -- another instance: the worker came back with another spool, and has none of these
        AND (s.elapsed_ms - w.heard_ms > s.lost_after_ms OR a.instance <> w.instance);
     IF tasks IS NULL THEN
@@ -77,7 +77,7 @@ DECLARE
     numbers int[];
 BEGIN
     SELECT array_agg(a.task), array_agg(a.attempt) INTO tasks, numbers
-      FROM hler.attempt AS a WHERE a.state = 'lost' AND hler_core.is_given_up(a);
+      FROM hler.attempt AS a WHERE a.phase = 'taken' AND a.lost_at IS NOT NULL AND hler_core.is_given_up(a);
     IF tasks IS NULL THEN
         RETURN 0;
     END IF;
@@ -134,7 +134,7 @@ BEGIN
     PERFORM hler_core.make_partitions();
     WITH due AS MATERIALIZED (
         SELECT t.id FROM hler.task AS t
-         WHERE t.state = 'waiting' AND t.ready_at <= clock_timestamp()
+         WHERE t.phase = 'waiting' AND t.ready_at <= clock_timestamp()
          ORDER BY t.ready_at LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED)
     UPDATE hler.task AS t SET state = 'ready' FROM due WHERE t.id = due.id AND t.state = 'waiting';
     GET DIAGNOSTICS promoted = ROW_COUNT;

@@ -109,10 +109,10 @@ SELECT w.id,
        CASE WHEN w.stopped THEN 'stopped' WHEN NOT hler_core.is_live(w, s) THEN 'silent'
             WHEN w.draining THEN 'draining' ELSE 'live' END AS state,
        w.pool, w.slots, w.free,
-       (SELECT count(*) FROM hler.attempt AS a WHERE a.worker = w.id AND a.state IN ('granted', 'started')) AS running,
+       (SELECT count(*) FROM hler.attempt AS a WHERE a.worker = w.id AND a.phase = 'taken' AND a.state <> 'lost') AS running,
        w.version, w.executors, w.instance, w.spool_bytes, w.oldest_unsent_ms,
        CASE WHEN d.name IS NULL THEN NULL
-            WHEN EXISTS (SELECT FROM hler.attempt AS a WHERE a.worker = w.id AND a.state IN ('granted', 'started', 'lost'))
+            WHEN EXISTS (SELECT FROM hler.attempt AS a WHERE a.worker = w.id AND a.phase = 'taken')
                  OR hler_core.is_live(w, s) AND NOT (w.draining AND w.held = 0)
             THEN CASE WHEN w.draining THEN 'draining' ELSE 'asked' END
             ELSE 'quiet' END AS drain,
@@ -126,10 +126,10 @@ SELECT w.id,
 
 CREATE VIEW hler.pools AS
 SELECT p.name,
-       (SELECT count(*) FROM hler.task AS t WHERE t.state = 'ready' AND t.pool = p.name) AS ready,
-       (SELECT count(*) FROM hler.attempt AS a WHERE a.state = 'offered' AND a.pool = p.name) AS offered,
-       (SELECT count(*) FROM hler.attempt AS a WHERE a.state IN ('granted', 'started') AND a.pool = p.name) AS running,
-       (SELECT count(*) FROM hler.task AS t WHERE t.state = 'held' AND t.pool = p.name) AS held,
+       (SELECT count(*) FROM hler.task AS t WHERE t.phase = 'ready' AND t.pool = p.name) AS ready,
+       (SELECT count(*) FROM hler.attempt AS a WHERE a.phase = 'offered' AND a.pool = p.name) AS offered,
+       (SELECT count(*) FROM hler.attempt AS a WHERE a.phase = 'taken' AND a.state <> 'lost' AND a.pool = p.name) AS running,
+       (SELECT count(*) FROM hler.task AS t WHERE t.phase = 'held' AND t.pool = p.name) AS held,
        w.workers, w.slots, w.free,
        concat_ws('; ', (SELECT 'drained by ' || coalesce(d.actor, d.login) FROM hler.drain AS d WHERE d.kind = 'pool' AND d.name = p.name),
            CASE WHEN w.workers = 0 THEN 'no live worker' END,

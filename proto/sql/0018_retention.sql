@@ -32,8 +32,8 @@ BEGIN
                AND c.relname ~ '^(event|output_event)_[0-9]{8}$') AS p
      WHERE p.day < hler_core.kept_from('output_keep_days')
        AND NOT EXISTS (SELECT FROM hler.attempt AS a
-                        WHERE a.state IN ('granted', 'started', 'lost') AND a.offered_on = p.day)
-       AND NOT EXISTS (SELECT FROM hler.attempt AS a WHERE a.state = 'offered' AND a.offered_on = p.day)
+                        WHERE a.phase = 'taken' AND a.offered_on = p.day)
+       AND NOT EXISTS (SELECT FROM hler.attempt AS a WHERE a.phase = 'offered' AND a.offered_on = p.day)
      ORDER BY p.day, p.name LIMIT 1;
     IF part IS NULL THEN
         RETURN false;
@@ -105,7 +105,7 @@ BEGIN
      WHERE w.last_seen_at < clock_timestamp() - keep
        AND NOT hler_core.is_live(w)
        AND NOT EXISTS (SELECT FROM hler.attempt AS a
-                        WHERE a.worker = w.id AND a.state IN ('granted', 'started', 'lost'));
+                        WHERE a.worker = w.id AND a.phase = 'taken');
 END $$;
 
 -- One step, for a dispatcher.  True: there may be more; NULL: no, but a day could not be had now,
