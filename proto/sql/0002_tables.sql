@@ -2,6 +2,19 @@
 -- into hler.operation (0004).  States are text and move along hler_core.transition (0003).
 SET LOCAL ROLE hler_owner;
 
+-- What the partial indexes of tasks and attempts go by (see there).  PL/pgSQL, since an expression is made ready anew in each
+-- statement, and one of some length takes longer than a call.
+CREATE FUNCTION hler_core.task_phase(state text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN CASE WHEN state IN ('ready', 'waiting', 'held') THEN state END;
+END $$;
+CREATE FUNCTION hler_core.attempt_phase(state text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN CASE WHEN state = 'offered' THEN 'offered' WHEN state IN ('granted', 'started', 'lost') THEN 'taken' END;
+END $$;
+
 -- Operation types are (name, version) and never change once there (0003).
 CREATE TABLE hler.operation_type (
     name        text NOT NULL,
@@ -81,10 +94,12 @@ CREATE TABLE hler.operation (
     cancel_reason       text,
     created_at          timestamptz NOT NULL,
     started_at          timestamptz,
-    finished_at         timestamptz,
-    FOREIGN KEY (type, version) REFERENCES hler.operation_type
+    finished_at         timestamptz
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
--- No index names `state`: updates of it stay within the page (HOT).
+-- No foreign key from the rows of each operation up to what it is of (operation_type; task to operation and task_type; attempt to
+-- task): the functions that write them have just read what they point to, nothing but retention removes any of it, whole
+-- operations at once, and the checks and their row locks were a fifteenth of the database's work.
+-- No index names `state` or finished_at: updates stay within the page (HOT).
 CREATE UNIQUE INDEX operation_idempotency_key ON hler.operation (requester, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
 CREATE INDEX operation_requester ON hler.operation (requester, created_at);
@@ -100,8 +115,8 @@ CREATE INDEX start_limit_due ON hler.start_limit (start_by);
 -- The hot table: narrow; specifications and outputs live elsewhere.
 CREATE TABLE hler.task (
     id          uuid PRIMARY KEY,
-    operation   uuid NOT NULL REFERENCES hler.operation,
-    task_type   integer NOT NULL REFERENCES hler.task_type,
+    operation   uuid NOT NULL,
+    task_type   integer NOT NULL,
     no          smallint NOT NULL,
     priority    smallint NOT NULL,
     attempt     integer NOT NULL DEFAULT 0, -- number of the newest attempt
@@ -109,7 +124,7 @@ CREATE TABLE hler.task (
     refusals    integer NOT NULL DEFAULT 0,
     reused      boolean NOT NULL DEFAULT false,
     state       text NOT NULL,
-    phase       text GENERATED ALWAYS AS (CASE WHEN state IN ('ready', 'waiting', 'held') THEN state END) STORED,
+    phase       text GENERATED ALWAYS AS (hler_core.task_phase(state)) STORED,
     pool        text NOT NULL,
     key         text NOT NULL,
     cause       text,
@@ -141,7 +156,7 @@ CREATE TABLE hler.task_output (
 
 -- Facts (what events and claims said) and the state that follows from them (0007).
 CREATE TABLE hler.attempt (
-    task              uuid NOT NULL REFERENCES hler.task,
+    task              uuid NOT NULL,
     attempt           integer NOT NULL,
     results_recorded  integer NOT NULL DEFAULT 0,
     results_expected  integer,
@@ -172,8 +187,7 @@ CREATE TABLE hler.attempt (
     refused           boolean NOT NULL DEFAULT false,
     token             text NOT NULL,
     state             text NOT NULL,
-    phase             text GENERATED ALWAYS AS (CASE WHEN state = 'offered' THEN 'offered'
-                                                     WHEN state IN ('granted', 'started', 'lost') THEN 'taken' END) STORED,
+    phase             text GENERATED ALWAYS AS (hler_core.attempt_phase(state)) STORED,
     pool              text NOT NULL,
     worker            text,
     end_state         text, -- what `finished` said; becomes the state once all results are in

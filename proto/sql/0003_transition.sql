@@ -37,6 +37,7 @@ BEGIN
         USING ERRCODE = 'HL500', DETAIL = to_json(NEW)::text;
 END $$;
 
+-- PL/pgSQL: the condition of a trigger is made ready anew in each statement, and an SQL function there is parsed each time.
 DO $$
 DECLARE
     arrows text;
@@ -47,7 +48,7 @@ BEGIN
           INTO arrows FROM hler_core.transition WHERE kind = k;
         EXECUTE pg_catalog.format(
             'CREATE FUNCTION hler_core.%s_arrow(f text, t text) RETURNS boolean
-             LANGUAGE sql IMMUTABLE AS $f$ SELECT f || ''>'' || t IN (%s) $f$', k, arrows);
+             LANGUAGE plpgsql IMMUTABLE AS $f$ BEGIN RETURN f || ''>'' || t IN (%s); END $f$', k, arrows);
         EXECUTE pg_catalog.format(
             'CREATE TRIGGER arrow BEFORE UPDATE OF state ON hler.%s FOR EACH ROW
              WHEN (OLD.state IS DISTINCT FROM NEW.state AND NOT hler_core.%s_arrow(OLD.state, NEW.state))

@@ -76,11 +76,16 @@ GRANT EXECUTE ON FUNCTION hler_core.is_live(hler.worker), hler_core.is_live(hler
 CREATE FUNCTION hler_core.room(pool text, most bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    least_window CONSTANT bigint := (SELECT f.value FROM hler.setting AS f WHERE f.name = 'window_min');
-    offered      CONSTANT bigint := (SELECT count(*) FROM hler.attempt AS a WHERE a.pool = room.pool AND a.phase = 'offered');
-    ready        CONSTANT bigint := (SELECT count(*) FROM (SELECT FROM hler.task AS t WHERE t.pool = room.pool AND t.phase = 'ready'
-                                                            LIMIT least(most, greatest(0, least_window - offered) + 1)) AS r);
+    least_window bigint;
+    offered      bigint;
+    ready        bigint;
 BEGIN
+    SELECT w.least, w.offered, (SELECT count(*) FROM (SELECT FROM hler.task AS t WHERE t.pool = room.pool AND t.phase = 'ready'
+                                                       LIMIT least(most, greatest(0, w.least - w.offered) + 1)) AS r)
+      INTO least_window, offered, ready
+      FROM (SELECT f.value AS least,
+                   (SELECT count(*) FROM hler.attempt AS a WHERE a.pool = room.pool AND a.phase = 'offered') AS offered
+              FROM hler.setting AS f WHERE f.name = 'window_min' OFFSET 0) AS w;
     IF offered + ready <= least_window THEN
         RETURN ready;
     END IF;
@@ -157,8 +162,8 @@ DECLARE
 BEGIN
     -- The pool's row is the lock under which its window is counted: two dispatchers would
     -- otherwise fill it twice.  Taken in order of names.
-    FOR one_pool IN SELECT p.name FROM hler.pool AS p ORDER BY p.name LOOP
-        CONTINUE WHEN NOT EXISTS (SELECT FROM hler.task AS t WHERE t.phase = 'ready' AND t.pool = one_pool);
+    FOR one_pool IN SELECT p.name FROM hler.pool AS p
+                     WHERE EXISTS (SELECT FROM hler.task AS t WHERE t.phase = 'ready' AND t.pool = p.name) ORDER BY p.name LOOP
         EXIT WHEN left_over <= 0;
         PERFORM FROM hler.pool AS p WHERE p.name = one_pool FOR NO KEY UPDATE;
         made := hler_core.take_ready(one_pool, greatest(0, hler_core.room(one_pool, left_over)));

@@ -76,9 +76,9 @@ BEGIN
     ON CONFLICT DO NOTHING;
 END $$;
 
--- The attempts' own states.  Says what moved, since nothing follows for a task whose attempt
--- did not.
-CREATE FUNCTION hler_core.settle_attempts(tasks uuid[], attempts int[], OUT any_live boolean, OUT any_over boolean,
+-- The attempts' own states.  `moved` has ended already, by facts that were just added.  Says what moved, since nothing follows for
+-- a task whose attempt did not.
+CREATE FUNCTION hler_core.settle_attempts(tasks uuid[], attempts int[], moved hler_core.attempt_ref[], OUT any_live boolean, OUT any_over boolean,
                                           OUT any_void boolean)
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -113,6 +113,7 @@ BEGIN
     PERFORM hler_core.move_attempts(lost, 'lost');
     PERFORM hler_core.move_attempts(ended, NULL);
     PERFORM hler_core.move_attempts(gone, 'void');
+    ended := ended || moved;
     INSERT INTO hler.gap (task, attempt, worker, since)
     SELECT a.task, a.attempt, a.worker, clock_timestamp()
       FROM unnest(ended) AS w JOIN hler.attempt AS a ON a.task = w.task AND a.attempt = w.attempt
@@ -244,29 +245,38 @@ BEGIN
       FROM below WHERE t.id = below.id AND t.state = 'blocked';
 END $$;
 
-CREATE FUNCTION hler_core.settle(tasks uuid[], attempts int[]) RETURNS void
+-- What follows for tasks some of whose attempts are live, over or void now.
+CREATE FUNCTION hler_core.settle_tasks(tasks uuid[], any_live boolean, any_over boolean, any_void boolean) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-    seen    record;
-    moved   bigint := 0;
-    ended   bigint := 0;
+    living bigint := 0;
+    over   bigint := 0;
 BEGIN
-    seen := hler_core.settle_attempts(tasks, attempts);
-    IF seen.any_live THEN
-        moved := hler_core.settle_living(tasks);
+    IF any_live THEN
+        living := hler_core.settle_living(tasks);
     END IF;
-    IF seen.any_over THEN
-        ended := hler_core.settle_ended(tasks);
+    IF any_over THEN
+        over := hler_core.settle_ended(tasks);
     END IF;
-    IF seen.any_void THEN
-        ended := ended + hler_core.settle_void(tasks);
+    IF any_void THEN
+        over := over + hler_core.settle_void(tasks);
     END IF;
-    IF ended > 0 AND EXISTS (SELECT FROM hler.task_need AS n WHERE n.needs = ANY (tasks)) THEN
+    IF over > 0 AND EXISTS (SELECT FROM hler.task_need AS n WHERE n.needs = ANY (tasks)) THEN
         PERFORM hler_core.settle_next(tasks);
     END IF;
-    IF moved + ended > 0 THEN
+    IF living + over > 0 THEN
         PERFORM hler_core.roll_up(ARRAY(SELECT DISTINCT t.operation FROM hler.task AS t WHERE t.id = ANY (tasks)));
     END IF;
+END $$;
+
+CREATE FUNCTION hler_core.settle(tasks uuid[], attempts int[], any_started boolean DEFAULT false,
+                                 ended hler_core.attempt_ref[] DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    seen record;
+BEGIN
+    seen := hler_core.settle_attempts(tasks, attempts, ended);
+    PERFORM hler_core.settle_tasks(tasks, seen.any_live OR any_started, seen.any_over, seen.any_void);
 END $$;
 
 -- Operations of these tasks, locked in the one order that all keep.
@@ -279,32 +289,29 @@ BEGIN
 END $$;
 
 -- After each statement that moves tasks or operations: verdicts for listeners, hints for
--- whoever waits.  Statement level, constant payload (traps 3.3).
+-- whoever waits.  Statement level, constant payload (traps 3.3).  All questions and hints in one statement, since each
+-- costs more than what it does here.
 CREATE FUNCTION hler_core.tell() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    is_task   CONSTANT boolean := TG_TABLE_NAME = 'task';
-    any_ready boolean;
-    any_news  boolean;
+    is_task CONSTANT boolean := TG_TABLE_NAME = 'task';
+    heard   boolean;
+    hints   text;
 BEGIN
-    SELECT bool_or(n.state = 'ready'), bool_or(n.state NOT IN ('ready', 'queued'))
-      INTO any_ready, any_news FROM new_rows AS n;
-    IF NOT coalesce(any_ready OR any_news, false) THEN
-        RETURN NULL; -- nothing was moved, or only by our own hand-overs, which are no news
-    END IF;
-    -- to_jsonb(): the two tables have not all columns in common.
-    IF EXISTS (SELECT FROM hler.listener) THEN
+    -- What is queued was handed over by ourselves, and what is ready is news for dispatchers only.
+    SELECT s.news AND EXISTS (SELECT FROM hler.listener),
+           concat(CASE WHEN s.ready AND is_task THEN pg_notify('hler_work', '')::text END,
+                  CASE WHEN s.news THEN pg_notify('hler', '')::text END)
+      INTO heard, hints
+      FROM (SELECT bool_or(n.state = 'ready') AS ready, bool_or(n.state NOT IN ('ready', 'queued')) AS news
+              FROM new_rows AS n) AS s;
+    IF heard THEN
+        -- to_jsonb(): the two tables have not all columns in common.
         INSERT INTO hler.verdict (class, state, operation, task, cause, message)
         SELECT TG_TABLE_NAME, n.state, CASE WHEN is_task THEN (to_jsonb(n) ->> 'operation')::uuid ELSE n.id END,
                CASE WHEN is_task THEN n.id END, n.cause, n.message
           FROM new_rows AS n JOIN old_rows AS o ON o.id = n.id
          WHERE n.state <> o.state AND n.state NOT IN ('ready', 'queued');
-    END IF;
-    IF is_task AND any_ready THEN
-        PERFORM pg_notify('hler_work', '');
-    END IF;
-    IF any_news THEN
-        PERFORM pg_notify('hler', '');
     END IF;
     RETURN NULL;
 END $$;

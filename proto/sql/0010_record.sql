@@ -44,31 +44,48 @@ LANGUAGE sql IMMUTABLE AS $$
                      ELSE CASE WHEN seq >= 1 THEN seq END END
 $$;
 
--- Can this event be recorded?  The dispatcher has checked it already; this is the last
--- defence, since one row that fails would fail the whole batch, for ever.
-CREATE FUNCTION hler_core.is_recordable(kind text, seq bigint, data text) RETURNS boolean
+-- Can this event be recorded?  Where it is not even JSON, or has a number that is none, this fails: num_nulls() is here to read
+-- the numbers, within one expression, since a statement would cost several times as much.
+CREATE FUNCTION hler_core.is_fit(kind text, seq bigint, data text) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-    d jsonb;
+    d CONSTANT jsonb := data::jsonb;
 BEGIN
-    d := data::jsonb; -- here, not in DECLARE: the handler below does not cover that
     IF jsonb_typeof(d) IS DISTINCT FROM 'object' OR hler_core.kind_seq(kind, seq) IS NULL THEN
         RETURN false;
     END IF;
     IF kind = 'result' THEN
-        PERFORM (d ->> 'entity')::uuid, (d ->> 'secret')::boolean;
-        RETURN coalesce(d ->> 'field' ~ '^[a-z][a-z0-9_]{0,62}$' AND d ->> 'mode' IN ('set', 'append')
+        RETURN coalesce(num_nulls((d ->> 'entity')::uuid, (d ->> 'secret')::boolean) < 3
+                        AND d ->> 'field' ~ '^[a-z][a-z0-9_]{0,62}$' AND d ->> 'mode' IN ('set', 'append')
                         AND d ->> 'entity' IS NOT NULL AND d ? 'value', false);
     ELSIF kind = 'finished' THEN
-        PERFORM (d ->> 'exit_code')::int, (d ->> 'signal')::int, (d ->> 'left_behind')::int, (d ->> 'output_bytes')::bigint,
-                (d ->> 'dropped_bytes')::bigint, (d ->> 'retryable')::boolean;
-        RETURN coalesce(d ->> 'state' IN ('succeeded', 'failed', 'timed_out', 'cancelled')
+        RETURN coalesce(num_nulls((d ->> 'exit_code')::int, (d ->> 'signal')::int, (d ->> 'left_behind')::int,
+                                  (d ->> 'output_bytes')::bigint, (d ->> 'dropped_bytes')::bigint, (d ->> 'retryable')::boolean) < 7
+                        AND d ->> 'state' IN ('succeeded', 'failed', 'timed_out', 'cancelled')
                         AND (d ->> 'results')::int >= 0
                         AND jsonb_typeof(coalesce(d -> 'outputs', '{}')) IN ('object', 'null'), false);
     ELSIF kind = 'lost' THEN
-        PERFORM (d ->> 'left_behind')::int;
+        RETURN num_nulls((d ->> 'left_behind')::int) < 2;
     END IF;
-    RETURN kind IN ('started', 'progress', 'refused', 'declined', 'held', 'lost');
+    RETURN kind IN ('started', 'progress', 'refused', 'declined', 'held');
+END $$;
+
+-- The dispatcher has checked it already; this is the last defence, since one row that fails would fail the
+-- whole batch, for ever.
+CREATE FUNCTION hler_core.is_recordable(kind text, seq bigint, data text) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN hler_core.is_fit(kind, seq, data);
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN false;
+END $$;
+
+-- All of a batch?  One handler for all costs less than one for each (it is a subtransaction).
+CREATE FUNCTION hler_core.are_recordable(kinds text[], seqs bigint[], data text[]) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN (SELECT bool_and(CASE r.kind WHEN 'output' THEN r.seq >= 1 ELSE hler_core.is_fit(r.kind, r.seq, r.data) END)
+              FROM unnest(kinds, seqs, data) AS r (kind, seq, data));
 EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
     RETURN false;
 END $$;
@@ -82,11 +99,18 @@ CREATE TYPE hler_core.fact AS (
 -- Judge a batch against the attempts, which the caller has locked: nobody else can record
 -- for them meanwhile, so looking is enough to know a duplicate.
 CREATE FUNCTION hler_core.judge(users text[], kinds text[], tasks uuid[], attempts int[], tokens text[],
-                                seqs bigint[], at timestamptz[], data text[]) RETURNS hler_core.fact[]
+                                seqs bigint[], at timestamptz[], data text[],
+                                OUT facts hler_core.fact[], OUT verdicts text[])
 LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    all_fit CONSTANT boolean := coalesce(hler_core.are_recordable(kinds, seqs, data), false);
 BEGIN
-    RETURN (SELECT array_agg((n, username, kind, e.task, e.attempt, e.token,
-        CASE WHEN e.fits OR NOT e.has_readable THEN e.place END, e.worker_at, e.data,
+    SELECT array_agg((v.n, v.username, v.kind, v.task, v.attempt, v.token,
+                      CASE WHEN v.fits OR NOT v.has_readable THEN v.place END, v.worker_at, v.data, v.verdict,
+                      v.offered_on, v.offered_at, v.operation)::hler_core.fact ORDER BY v.n),
+           array_agg(v.verdict ORDER BY v.n)
+      INTO facts, verdicts
+      FROM (SELECT e.*, a.offered_on, a.offered_at, t.operation,
         CASE WHEN a.task IS NULL OR a.token <> e.token THEN 'unknown'
              WHEN a.worker <> e.username THEN CASE e.kind WHEN 'refused' THEN 'stale' ELSE 'foreign' END
              WHEN e.copy > 1 OR EXISTS (
@@ -97,18 +121,17 @@ BEGIN
                     AND v.seq = e.place AND v.offered_on = a.offered_on AND e.kind = 'output') THEN 'duplicate'
              WHEN NOT e.fits THEN 'not_recordable'
              WHEN a.state = 'void' THEN 'stale'
-             ELSE 'recorded' END,
-        a.offered_on, a.offered_at, t.operation)::hler_core.fact ORDER BY n)
+             ELSE 'recorded' END AS verdict
       -- an unreadable event is no copy of a readable one, and leaves it the number
       FROM (SELECT c.*, row_number() OVER (PARTITION BY c.username, c.task, c.attempt, c.token, c.place, c.fits
                                            ORDER BY c.n) AS copy,
                    bool_or(c.fits) OVER (PARTITION BY c.username, c.task, c.attempt, c.token, c.place) AS has_readable
               FROM (SELECT r.*, hler_core.kind_seq(r.kind, r.seq) AS place,
-                           r.kind = 'output' AND r.seq >= 1 OR hler_core.is_recordable(r.kind, r.seq, r.data) AS fits
+                           all_fit OR r.kind = 'output' AND r.seq >= 1 OR hler_core.is_recordable(r.kind, r.seq, r.data) AS fits
                       FROM unnest(users, kinds, tasks, attempts, tokens, seqs, at, data) WITH ORDINALITY
                            AS r (username, kind, task, attempt, token, seq, worker_at, data, n)) AS c) AS e
       LEFT JOIN hler.attempt AS a ON a.task = e.task AND a.attempt = e.attempt
-      LEFT JOIN hler.task AS t ON t.id = a.task);
+      LEFT JOIN hler.task AS t ON t.id = a.task) AS v;
 END $$;
 
 CREATE FUNCTION hler_core.set_aside(facts hler_core.fact[], source text) RETURNS void
@@ -116,10 +139,6 @@ LANGUAGE plpgsql AS $$
 BEGIN
     IF current_setting('hler.redriving', true) = 'on' THEN
         RETURN; -- it lies there already (0016)
-    END IF;
-    IF NOT EXISTS (SELECT FROM unnest(set_aside.facts) AS f
-                    WHERE f.verdict IN ('unknown', 'foreign', 'not_recordable')) THEN
-        RETURN;
     END IF;
     INSERT INTO hler.dead_message AS m (source, reason, facts, body, size, copies)
     SELECT set_aside.source, v.reason, v.facts, v.body, coalesce(octet_length(v.body), 0), count(*)

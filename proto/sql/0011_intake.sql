@@ -22,51 +22,77 @@ BEGIN
     ON CONFLICT (task) DO UPDATE SET outputs = excluded.outputs;
 END $$;
 
--- What the new events say, on the attempts' rows.  Nothing here depends on what came before.
-CREATE FUNCTION hler_core.add_facts(facts hler_core.fact[]) RETURNS void
+-- What the new events say, on the attempts' rows.  Nothing of that depends on what came before.  The step of the state that
+-- follows in nearly all cases is taken by the way, since another update of the row would cost as much as this one; all others
+-- are settle()'s, and `settled` says that there are none.
+CREATE FUNCTION hler_core.add_facts(facts hler_core.fact[], OUT tasks uuid[], OUT attempts int[], OUT any_started boolean,
+                                    OUT ended hler_core.attempt_ref[], OUT settled boolean)
 LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE hler.attempt AS a
-       SET worker = coalesce(a.worker, s.username),
-           events_recorded = a.events_recorded + s.numbered,
-           last_seq = greatest(a.last_seq, s.top),
-           last_event_at = clock_timestamp(),
-           results_recorded = a.results_recorded + s.results,
-           -- every numbered event proves the start, whichever comes first
-           started_at = CASE WHEN s.numbered > 0 THEN coalesce(a.started_at, clock_timestamp()) ELSE a.started_at END,
-           lost_said = a.lost_said OR s.lost,
-           refused = a.refused OR s.refused,
-           declined = a.declined OR s.declined,
-           end_state = CASE WHEN s.fin IS NULL THEN a.end_state WHEN s.misfit THEN 'failed' ELSE s.fin ->> 'state' END,
-           cause = CASE WHEN s.misfit THEN 'outputs_invalid' WHEN s.fin IS NOT NULL THEN s.fin ->> 'cause'
-                        WHEN a.end_state IS NULL AND s.said IS NOT NULL THEN s.said ->> 'cause' ELSE a.cause END,
-           message = left(CASE WHEN s.misfit THEN 'outputs of the task are too large'
-                               WHEN s.fin IS NOT NULL THEN s.fin ->> 'message'
-                               WHEN a.end_state IS NULL AND s.said IS NOT NULL THEN s.said ->> 'message'
-                               ELSE a.message END, 1000),
-           exit_code = coalesce((s.fin ->> 'exit_code')::int, a.exit_code),
-           signal = coalesce((s.fin ->> 'signal')::int, a.signal),
-           retryable = a.retryable OR NOT s.misfit AND coalesce((s.fin ->> 'retryable')::boolean, false),
-           results_expected = coalesce((s.fin ->> 'results')::int, a.results_expected),
-           output_bytes = coalesce((s.fin ->> 'output_bytes')::bigint, a.output_bytes),
-           dropped_bytes = coalesce((s.fin ->> 'dropped_bytes')::bigint, a.dropped_bytes),
-           left_behind = CASE WHEN s.fin IS NOT NULL THEN (s.fin ->> 'left_behind')::int
-                              WHEN a.end_state IS NULL THEN coalesce((s.said ->> 'left_behind')::int, a.left_behind)
-                              ELSE a.left_behind END
-      FROM (SELECT g.*, CASE WHEN g.fin ->> 'state' = 'succeeded' AND g.fin ->> 'outputs' <> '{}'
-                             THEN NOT hler_core.outputs_fit(g.task, g.fin ->> 'outputs') ELSE false END AS misfit
-              FROM (SELECT f.task, f.attempt, min(f.username) AS username,
-                           count(*) FILTER (WHERE f.seq > 0) AS numbered, coalesce(max(f.seq), 0) AS top,
-                           count(*) FILTER (WHERE f.kind = 'result') AS results,
-                           bool_or(f.kind = 'lost') AS lost, bool_or(f.kind = 'refused') AS refused,
-                           bool_or(f.kind = 'declined') AS declined,
-                           max(f.data) FILTER (WHERE f.kind = 'finished' AND f.verdict = 'recorded')::json AS fin,
-                           max(f.data) FILTER (WHERE f.seq < 0)::json AS said
-                      FROM unnest(facts) AS f
-                     WHERE f.verdict = 'recorded' AND f.kind <> 'held' OR f.verdict = 'not_recordable' AND f.seq > 0
-                     GROUP BY f.task, f.attempt) AS g
-             OFFSET 0) AS s -- computed once, not in every place that names it
-     WHERE a.task = s.task AND a.attempt = s.attempt;
+    WITH told AS (
+        UPDATE hler.attempt AS a
+           SET state = coalesce(s.step, a.state),
+               finished_at = CASE WHEN s.step = s.end_state THEN clock_timestamp() ELSE a.finished_at END,
+               worker = coalesce(a.worker, s.username),
+               events_recorded = a.events_recorded + s.numbered,
+               last_seq = greatest(a.last_seq, s.top),
+               last_event_at = clock_timestamp(),
+               results_recorded = a.results_recorded + s.results,
+               -- every numbered event proves the start, whichever comes first
+               started_at = CASE WHEN s.numbered > 0 THEN coalesce(a.started_at, clock_timestamp()) ELSE a.started_at END,
+               lost_said = a.lost_said OR s.lost,
+               refused = a.refused OR s.refused,
+               declined = a.declined OR s.declined,
+               end_state = coalesce(s.end_state, a.end_state),
+               cause = CASE WHEN s.misfit THEN 'outputs_invalid' WHEN s.fin IS NOT NULL THEN s.fin ->> 'cause'
+                            WHEN a.end_state IS NULL AND s.said IS NOT NULL THEN s.said ->> 'cause' ELSE a.cause END,
+               message = left(CASE WHEN s.misfit THEN 'outputs of the task are too large'
+                                   WHEN s.fin IS NOT NULL THEN s.fin ->> 'message'
+                                   WHEN a.end_state IS NULL AND s.said IS NOT NULL THEN s.said ->> 'message'
+                                   ELSE a.message END, 1000),
+               exit_code = coalesce((s.fin ->> 'exit_code')::int, a.exit_code),
+               signal = coalesce((s.fin ->> 'signal')::int, a.signal),
+               retryable = a.retryable OR NOT s.misfit AND coalesce((s.fin ->> 'retryable')::boolean, false),
+               results_expected = coalesce((s.fin ->> 'results')::int, a.results_expected),
+               output_bytes = coalesce((s.fin ->> 'output_bytes')::bigint, a.output_bytes),
+               dropped_bytes = coalesce((s.fin ->> 'dropped_bytes')::bigint, a.dropped_bytes),
+               left_behind = CASE WHEN s.fin IS NOT NULL THEN (s.fin ->> 'left_behind')::int
+                                  WHEN a.end_state IS NULL THEN coalesce((s.said ->> 'left_behind')::int, a.left_behind)
+                                  ELSE a.left_behind END
+          FROM (SELECT e.*, CASE WHEN b.state = 'granted' AND e.numbered > 0
+                                  AND NOT (e.lost OR e.declined OR b.lost_said OR b.declined) THEN 'started'
+                                 WHEN b.state = 'started' AND b.results_recorded + e.results >= (e.fin ->> 'results')::int
+                                 THEN e.end_state END AS step
+                  FROM (SELECT m.*, CASE WHEN m.misfit THEN 'failed' ELSE m.fin ->> 'state' END AS end_state
+                          FROM (SELECT g.*, CASE WHEN g.fin ->> 'state' = 'succeeded' AND g.fin ->> 'outputs' <> '{}'
+                                                 THEN NOT hler_core.outputs_fit(g.task, g.end_text::json ->> 'outputs')
+                                                 ELSE false END AS misfit
+                                  FROM (SELECT t.*, t.end_text::jsonb AS fin
+                                          FROM (SELECT f.task, f.attempt, min(f.username) AS username,
+                                                       count(*) FILTER (WHERE f.seq > 0) AS numbered,
+                                                       coalesce(max(f.seq), 0) AS top,
+                                                       count(*) FILTER (WHERE f.kind = 'result') AS results,
+                                                       bool_or(f.kind = 'lost') AS lost, bool_or(f.kind = 'refused') AS refused,
+                                                       bool_or(f.kind = 'declined') AS declined,
+                                                       max(f.data) FILTER (WHERE f.kind = 'finished'
+                                                                             AND f.verdict = 'recorded') AS end_text,
+                                                       max(f.data) FILTER (WHERE f.seq < 0)::json AS said
+                                                  FROM unnest(facts) AS f
+                                                 WHERE f.verdict = 'recorded' AND f.kind <> 'held'
+                                                    OR f.verdict = 'not_recordable' AND f.seq > 0
+                                                 GROUP BY f.task, f.attempt) AS t
+                                        OFFSET 0) AS g
+                                OFFSET 0) AS m) AS e
+                  JOIN hler.attempt AS b ON b.task = e.task AND b.attempt = e.attempt
+                OFFSET 0) AS s -- each computed once, not in every place that names it
+         WHERE a.task = s.task AND a.attempt = s.attempt
+        RETURNING a.task, a.attempt, s.step,
+                  CASE a.state WHEN 'started' THEN a.end_state IS NULL AND NOT a.lost_said AND NOT a.declined
+                               ELSE a.state = a.end_state AND a.events_recorded >= a.last_seq END AS settled)
+    SELECT array_agg(t.task), array_agg(t.attempt), coalesce(bool_or(t.step = 'started'), false),
+           array_agg((t.task, t.attempt)::hler_core.attempt_ref) FILTER (WHERE t.step <> 'started'),
+           coalesce(bool_and(t.settled), false)
+      INTO tasks, attempts, any_started, ended, settled FROM told AS t;
 END $$;
 
 -- Late events of fenced attempts change nothing but the count of what is there.
@@ -107,33 +133,40 @@ RETURNS TABLE (i int, verdict text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-    facts   hler_core.fact[];
-    live    uuid[];
-    numbers int[];
+    judged record;
+    moved  record;
+    again  record;
 BEGIN
     PERFORM hler_core.lock_operations(tasks);
     PERFORM hler_core.lock_attempts(tasks, attempts);
-    facts := hler_core.judge(users, kinds, tasks, attempts, tokens, seqs, at, data);
-    PERFORM hler_core.set_aside(facts, 'hler.state');
-    PERFORM hler_core.add_events(facts);
+    judged := hler_core.judge(users, kinds, tasks, attempts, tokens, seqs, at, data);
+    IF judged.verdicts && ARRAY['unknown', 'foreign', 'not_recordable'] THEN
+        PERFORM hler_core.set_aside(judged.facts, 'hler.state');
+    END IF;
+    PERFORM hler_core.add_events(judged.facts);
     IF 'result' = ANY (kinds) THEN
-        PERFORM hler_core.add_results(facts);
+        PERFORM hler_core.add_results(judged.facts);
     END IF;
     IF 'finished' = ANY (kinds) THEN
-        PERFORM hler_core.add_outputs(facts);
+        PERFORM hler_core.add_outputs(judged.facts);
     END IF;
-    PERFORM hler_core.add_facts(facts);
-    SELECT array_agg(s.task), array_agg(s.attempt) INTO live, numbers
-      FROM (SELECT DISTINCT f.task, f.attempt FROM unnest(facts) AS f
-             WHERE f.verdict = 'recorded' AND f.kind <> 'held' OR f.verdict = 'not_recordable' AND f.seq > 0
-                   -- declined before it was granted (a restored database) and again: only now it counts
-                OR f.verdict = 'duplicate' AND f.kind = 'declined') AS s;
-    IF live IS NOT NULL THEN
-        PERFORM hler_core.settle(live, numbers);
+    moved := hler_core.add_facts(judged.facts);
+    IF moved.settled THEN
+        PERFORM hler_core.settle_tasks(moved.tasks, moved.any_started, moved.ended IS NOT NULL, false);
+    ELSIF moved.tasks IS NOT NULL THEN
+        PERFORM hler_core.settle(moved.tasks, moved.attempts, moved.any_started, moved.ended);
     END IF;
-    PERFORM hler_core.count_stale(facts);
-    PERFORM hler_core.close_gaps(facts);
-    RETURN QUERY SELECT f.i, f.verdict FROM unnest(facts) AS f ORDER BY f.i;
+    IF 'duplicate' = ANY (judged.verdicts) AND 'declined' = ANY (kinds) THEN
+        -- declined before it was granted (a restored database) and again: only now it counts
+        SELECT array_agg(f.task) AS tasks, array_agg(f.attempt) AS attempts INTO again
+          FROM unnest(judged.facts) AS f WHERE f.verdict = 'duplicate' AND f.kind = 'declined';
+        PERFORM hler_core.settle(again.tasks, again.attempts);
+    END IF;
+    IF 'stale' = ANY (judged.verdicts) THEN
+        PERFORM hler_core.count_stale(judged.facts);
+    END IF;
+    PERFORM hler_core.close_gaps(judged.facts);
+    RETURN QUERY SELECT v.n::int, v.verdict FROM unnest(judged.verdicts) WITH ORDINALITY AS v (verdict, n);
 END $$;
 
 -- Output and progress: rows and counters, no states.  Locks attempts only.
@@ -144,26 +177,32 @@ RETURNS TABLE (i int, verdict text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-    facts hler_core.fact[];
+    judged record;
 BEGIN
     PERFORM hler_core.may_be_lost();
     PERFORM hler_core.lock_attempts(tasks, attempts);
-    facts := hler_core.judge(users, kinds, tasks, attempts, tokens, seqs, at, data);
-    PERFORM hler_core.set_aside(facts, 'hler.output');
-    PERFORM hler_core.add_events(ARRAY(SELECT f FROM unnest(facts) AS f WHERE f.kind <> 'output'));
+    judged := hler_core.judge(users, kinds, tasks, attempts, tokens, seqs, at, data);
+    IF judged.verdicts && ARRAY['unknown', 'foreign', 'not_recordable'] THEN
+        PERFORM hler_core.set_aside(judged.facts, 'hler.output');
+    END IF;
+    IF 'progress' = ANY (kinds) THEN
+        PERFORM hler_core.add_events(ARRAY(SELECT f FROM unnest(judged.facts) AS f WHERE f.kind <> 'output'));
+    END IF;
     INSERT INTO hler.output_event (task, attempt, seq, offered_on, stale, stream, text, raw, worker_at, recorded_at)
     SELECT f.task, f.attempt, f.seq, f.offered_on, f.verdict = 'stale', coalesce(streams[f.i], 'stdout'),
            coalesce(texts[f.i], ''), raws[f.i], f.worker_at, clock_timestamp()
-      FROM unnest(facts) AS f WHERE f.verdict IN ('recorded', 'stale') AND f.kind = 'output';
+      FROM unnest(judged.facts) AS f WHERE f.verdict IN ('recorded', 'stale') AND f.kind = 'output';
     UPDATE hler.attempt AS a
        SET events_recorded = a.events_recorded + s.n, last_seq = greatest(a.last_seq, s.top),
            last_event_at = clock_timestamp()
-      FROM (SELECT f.task, f.attempt, count(*) AS n, max(f.seq) AS top FROM unnest(facts) AS f
+      FROM (SELECT f.task, f.attempt, count(*) AS n, max(f.seq) AS top FROM unnest(judged.facts) AS f
              WHERE f.verdict = 'recorded' AND f.seq > 0 GROUP BY f.task, f.attempt) AS s
      WHERE a.task = s.task AND a.attempt = s.attempt;
-    PERFORM hler_core.count_stale(facts);
-    PERFORM hler_core.close_gaps(facts);
-    RETURN QUERY SELECT f.i, f.verdict FROM unnest(facts) AS f ORDER BY f.i;
+    IF 'stale' = ANY (judged.verdicts) THEN
+        PERFORM hler_core.count_stale(judged.facts);
+    END IF;
+    PERFORM hler_core.close_gaps(judged.facts);
+    RETURN QUERY SELECT v.n::int, v.verdict FROM unnest(judged.verdicts) WITH ORDINALITY AS v (verdict, n);
 END $$;
 
 GRANT EXECUTE ON FUNCTION

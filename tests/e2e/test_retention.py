@@ -12,7 +12,7 @@ def test_what_is_old_goes_by_itself(make_stack):
     part = "event_" + day.replace("-", "")
     stack.sql(f"CREATE TABLE hler.{part} PARTITION OF hler.event FOR VALUES FROM ('{day}') TO (date '{day}' + 1)", **admin)
     stack.sql(f"ALTER TABLE hler.{part} OWNER TO hler_owner", **admin)
-    stack.sql(f"UPDATE hler.operation SET finished_at = {OLD} WHERE id = %s", old, **admin)
+    stack.sql(f"UPDATE hler.operation SET finished_at = {OLD}, created_at = {OLD} WHERE id = %s", old, **admin)
     stack.sql("SELECT hler_core.dead_letter('q', 'bad_json', '{}', 'x')", **admin)
     stack.sql(f"UPDATE hler.dead_message SET last_at = {OLD}", **admin)
 

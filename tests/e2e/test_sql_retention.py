@@ -85,7 +85,7 @@ def test_operations_go_whole_but_not_with_what_they_found(db):
     failed = ended(db, "failed")
     again = db.one("SELECT hler.retry(%s)", [failed], "front")
     running = db.submit()
-    old = "UPDATE hler.operation SET finished_at = finished_at - interval '40 days'"
+    old = "UPDATE hler.operation SET finished_at = finished_at - interval '40 days', created_at = created_at - interval '40 days'"
     db.rows(old)
     assert retain(db) == 0 and db.one("SELECT count(*) FROM hler.operations") == 5, "for ever, if nobody says otherwise"
     setting(db, "operation_keep_days", 30)

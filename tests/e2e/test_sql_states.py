@@ -24,6 +24,15 @@ def test_the_tables_have_the_arrows_of_the_protocol(db):
             assert db.one(f"SELECT hler_core.{kind}_arrow(%s, %s)", [old, new]) == ((kind, old, new) in arrows)
 
 
+def test_no_index_goes_by_what_each_move_changes(db):
+    """Or each move would be an entry in all indexes of the table; they go by the phase, which follows from the state."""
+    assert db.rows("SELECT indexname FROM pg_indexes WHERE schemaname = 'hler' AND tablename IN ('task', 'attempt', 'operation') "
+                   r"AND indexdef ~ '\m(state|finished_at|last_event_at|events_recorded)\M'") == []
+    phase = "SELECT from_state, hler_core.%s_phase(from_state) FROM hler_core.transition WHERE kind = '%s'"
+    assert {r for r in db.rows(phase % ("task", "task")) if r[1]} == {(s, s) for s in ("ready", "waiting", "held")}
+    assert dict(db.rows(phase % ("attempt", "attempt"))) == {"offered": "offered", "granted": "taken", "started": "taken", "lost": "taken"}
+
+
 @pytest.mark.parametrize("table, start, wrong", [("operation", "pending", "offered"), ("task", "ready", "succeeded"),
                                                  ("attempt", "offered", "started")])
 def test_a_wrong_arrow_is_an_internal_error(db, table, start, wrong):
