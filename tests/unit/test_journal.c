@@ -97,7 +97,8 @@ known_checksum(void **state)
         .len = 9, .crc = 7, .seq = 1, .wall_us = 2, .kind = JOURNAL_STDOUT};
     const struct journal_head empty = {.crc = 7, .seq = 1, .wall_us = 2, .kind = JOURNAL_STDOUT};
 
-    (void)state; /* python3 -c 'import struct, zlib; print(hex(zlib.crc32(struct.pack("<QqHHHH", 1, 2, 2, 0, 0, 0) + b"123456789")))' */
+    (void)
+        state; /* python3 -c 'import struct, zlib; print(hex(zlib.crc32(struct.pack("<QqHHHH", 1, 2, 2, 0, 0, 0) + b"123456789")))' */
     assert_int_equal(journal_record_crc(&head, "123456789"), 0x2529316cu);
     assert_int_equal(journal_record_crc(&empty, NULL), 0xe7618d19u);
 }

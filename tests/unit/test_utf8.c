@@ -143,10 +143,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_valid_prefix),
-        cmocka_unit_test(test_sanitise),
-        cmocka_unit_test(test_incomplete_tail),
-        cmocka_unit_test(test_all_code_points),
+        cmocka_unit_test(test_valid_prefix),    cmocka_unit_test(test_sanitise),
+        cmocka_unit_test(test_incomplete_tail), cmocka_unit_test(test_all_code_points),
         cmocka_unit_test(test_each_place),
     };
 
