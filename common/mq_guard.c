@@ -16,7 +16,7 @@
  * leaving a call cost one atomic store each. */
 
 #define TICKS_PER_LIMIT 4
-#define TICK_MAX_MS 1000
+#define TICK_MAX_MS 5000
 #define TICK_MIN_MS 20
 
 struct mq_guard {

@@ -14,12 +14,13 @@
 #include "proto/names.h"
 
 static const char sql[] =
-    "SELECT promoted + expired AS moved,"
+    "SELECT promoted + expired AS moved, hler_core.next_due_ms() AS next_due_ms,"
     " to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS now"
     " FROM hler_core.clock_step()";
 
 /* What is old goes in small steps, each in a transaction of its own. */
 static const char retain_sql[] = "SELECT hler_core.retain() AS more";
+#define DUE_GAP_MS 100 /* many tasks that are due one after another are one step */
 #define RETAIN_MS 60000
 #define RETAIN_AGAIN_MS 5000 /* after one that could not do all: each costs others up to 50 ms */
 
@@ -75,6 +76,20 @@ retain(struct clock *c)
         c->retain_ns = now + (known ? RETAIN_MS : RETAIN_AGAIN_MS) * CLOCK_MS_NS;
 }
 
+/* Who waits for a time is not late by a whole tick. */
+static int64_t
+next_step_ms(const struct clock *c, const struct pg_result *result)
+{
+    int64_t tick_ms = c->flow->settings->tick_ms, due_ms;
+
+    if (pg_get(result, 0, "next_due_ms") == NULL)
+        return tick_ms;
+    due_ms = pg_get_int(result, 0, "next_due_ms");
+    if (due_ms < DUE_GAP_MS)
+        due_ms = DUE_GAP_MS;
+    return due_ms < tick_ms ? due_ms : tick_ms;
+}
+
 static void
 on_tick(void *ctx)
 {
@@ -86,7 +101,7 @@ on_tick(void *ctx)
         return;
     }
     flow_well(c->flow);
-    loop_timer_set(c->timer, c->flow->settings->tick_ms);
+    loop_timer_set(c->timer, next_step_ms(c, result));
     if (pg_get_int(result, 0, "moved") > 0)
         flow_nudge(c->flow);
     /* One at a time: ticks that pile up behind a blocked broker would all come late. */

@@ -1,6 +1,6 @@
 /* Intake: takes claims and states in, batch by batch.  A batch is closed when all that
  * had arrived is in it: so an idle system answers at once, and a busy one in bulk.
- * Only signs of life, for which nobody waits, are gathered for a moment.
+ * Only heartbeats, for which nobody waits, are gathered for a moment.
  * Acked only after the commit; when the database is away the batch stays, and the
  * prefetch bounds what piles up behind it. */
 #include "dispatcher/intake.h"
@@ -92,7 +92,7 @@ on_delivery(struct mq *mq, const struct mq_delivery *delivery, void *ctx)
 
     (void)mq;
     intake_sort(item);
-    in->urgent = in->urgent || item->work != WORK_LIFE;
+    in->urgent = in->urgent || item->work != WORK_LIFE || item->event.kind == EVENT_TICK;
     if (in->batch.n >= BATCH_ITEMS || in->batch.bytes >= BATCH_BYTES)
         process(in);
 }

@@ -40,7 +40,7 @@ static const struct config_key keys[] = {
      "an offer unclaimed for so long is published again if its queue is empty"},
     {"leases.lost_after_ms", CONFIG_INT, AT(lost_after_ms), 500, DAY_MS, "60000",
      "attempts of a worker silent for so long are lost"},
-    {"leases.tick_ms", CONFIG_INT, AT(tick_ms), 50, HOUR_MS, "1000",
+    {"leases.tick_ms", CONFIG_INT, AT(tick_ms), 50, HOUR_MS, "2000",
      "how often the clock against which silence is measured ticks"},
     {"log.level", CONFIG_STRING, AT(log_level), 1, TEXT_MAX, "info", "err, warn, info or debug"},
 };

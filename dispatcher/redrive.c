@@ -14,7 +14,7 @@
 #include "proto/base64.h"
 #include "proto/event.h"
 
-#define LOOK_MS 1000
+#define LOOK_MS 5000 /* for a person who waits, and no more often: it wakes an idle machine */
 #define NUMBER_SIZE 24
 #define WHY_SIZE 320
 

@@ -298,12 +298,13 @@ DECLARE
     heard   boolean;
     hints   text;
 BEGIN
-    -- What is queued was handed over by ourselves, and what is ready is news for dispatchers only.
-    SELECT s.news AND EXISTS (SELECT FROM hler.listener),
-           concat(CASE WHEN s.ready AND is_task THEN pg_notify('hler_work', '')::text END,
+    -- What is queued was handed over by ourselves, and what is ready is news for dispatchers only; so are verdicts.
+    SELECT s.news AND s.listened,
+           concat(CASE WHEN s.ready AND is_task OR s.news AND s.listened THEN pg_notify('hler_work', '')::text END,
                   CASE WHEN s.news THEN pg_notify('hler', '')::text END)
       INTO heard, hints
-      FROM (SELECT bool_or(n.state = 'ready') AS ready, bool_or(n.state NOT IN ('ready', 'queued')) AS news
+      FROM (SELECT bool_or(n.state = 'ready') AS ready, bool_or(n.state NOT IN ('ready', 'queued')) AS news,
+                   EXISTS (SELECT FROM hler.listener) AS listened
               FROM new_rows AS n) AS s;
     IF heard THEN
         -- to_jsonb(): the two tables have not all columns in common.

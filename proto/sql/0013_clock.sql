@@ -149,6 +149,15 @@ BEGIN
     RETURN NEXT;
 END $$;
 
+-- Until the next waiting task is due, 0 or less when it is; NULL = none waits.  VOLATILE, so as to see what a step before it in the same statement
+-- has moved.
+CREATE FUNCTION hler_core.next_due_ms() RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT ceil(extract(epoch FROM min(t.ready_at) - clock_timestamp()) * 1000)::bigint
+              FROM hler.task AS t WHERE t.phase = 'waiting');
+END $$;
+
 -- The outbox: taken by one dispatcher at a time, deleted once the broker has confirmed; what
 -- a dead dispatcher took is taken again after verdict_again_ms, or at once by the next process of
 -- that name, which says so (`began`).
@@ -207,6 +216,6 @@ BEGIN
     RETURN FOUND;
 END $$;
 
-GRANT EXECUTE ON FUNCTION hler_core.tick(timestamptz, int, int), hler_core.clock_step(),
+GRANT EXECUTE ON FUNCTION hler_core.tick(timestamptz, int, int), hler_core.clock_step(), hler_core.next_due_ms(),
     hler_core.verdicts_take(text, int, boolean), hler_core.verdicts_done(uuid[]) TO hler_dispatcher;
 GRANT EXECUTE ON FUNCTION hler_core.listener_register(text, text), hler_core.listener_forget(text) TO hler_operator;

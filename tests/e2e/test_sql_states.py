@@ -158,7 +158,9 @@ def test_retryable_ends_are_tried_again_with_a_pause(db):
     assert db.states(op) == ("running", ["waiting"])
     assert db.one("SELECT ready_at - now() BETWEEN '0.5 s' AND '1.3 s' FROM hler.tasks")
     assert not db.offer()
+    assert 0 < db.one("SELECT hler_core.next_due_ms()", user="disp") <= 1300, "when the clock has to look"
     assert db.later(op) == [(1, 0)]
+    assert db.one("SELECT hler_core.next_due_ms()", user="disp") is None
     (offer,) = db.offer()
     assert (offer["attempt"], offer["try"]) == (2, 2)
     db.run(offer, "failed", cause="try_later", retryable=True)
@@ -258,14 +260,26 @@ def test_results_are_the_latest_set_and_what_was_appended(db):
     assert db.one("SELECT count(*) FROM hler.result_history", user="front") == 12
 
 
+def hinted(db, act):
+    """Do dispatchers get a hint by this?"""
+    listening = db.connection("disp")
+    db.rows("LISTEN hler_work", user="disp")
+    listening.notifies.clear()
+    act()
+    db.rows("SELECT 1", user="disp") # brings what has come
+    return [n.channel for n in listening.notifies].count("hler_work") > 0
+
+
 def test_verdicts_are_written_only_for_listeners(db):
     db.type()
     db.submit()
-    db.run(db.offer()[0])
+    offer = db.offer()[0]
+    assert not hinted(db, lambda: db.run(offer))
     assert db.one("SELECT count(*) FROM hler.verdict") == 0
     db.rows("SELECT hler_core.listener_register('aegir', 'front')", user="oper")
     op = db.submit()
-    db.run(db.offer()[0])
+    offer = db.offer()[0]
+    assert hinted(db, lambda: db.run(offer)), "a dispatcher is told that there are verdicts"
     taken = db.rows("SELECT * FROM hler_core.verdicts_take('d1', 100, false)", user="disp")
     kinds = [json.loads(r[2])["type"] for r in taken]
     assert {"aegir.hler.task.running.v1", "aegir.hler.task.succeeded.v1",
