@@ -134,6 +134,8 @@ class Spawner:
         def child():
             os.dup2(theirs.fileno(), 3)
             os.set_inheritable(3, True)
+            for ignored in (signal.SIGHUP, signal.SIGPIPE, signal.SIGUSR1, signal.SIGRTMIN + 5): # as a service manager may
+                signal.signal(ignored, signal.SIG_IGN)
 
         self.process = subprocess.Popen([RUNNER, "--spawn", spool], preexec_fn=child,
                                         close_fds=False, **popen)

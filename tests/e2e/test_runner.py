@@ -24,6 +24,12 @@ def test_signal(spawner):
     assert end.message == "ended by signal 9 (Killed)"
 
 
+def test_no_signal_is_ignored_or_blocked(spawner):
+    attempt = spawner.run("/bin/grep", "-E", "Sig(Blk|Ign)", "/proc/self/status")
+    assert attempt.end().cause == "done"
+    assert [int(line.split()[1], 16) for line in attempt.output().splitlines()] == [0, 0]
+
+
 def test_not_found(spawner):
     attempt = spawner.run("/nowhere/program")
     end = attempt.end()

@@ -38,13 +38,12 @@ fail(struct runner *r, enum child_stage stage)
     _exit(CHILD_EXIT);
 }
 
+/* Handlers do not survive exec, and nothing is ignored: the spawner saw to that once for all. */
 static void
-reset_signals(void)
+unblock_signals(void)
 {
     sigset_t none;
 
-    for (int signo = 1; signo < NSIG; signo++)
-        (void)signal(signo, SIG_DFL); /* KILL, STOP and the libc's own refuse, rightly */
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -98,7 +97,7 @@ child_main(struct runner *r, const struct pipes *p, pid_t runner)
     const struct request *q = r->request;
 
     (void)setsid();
-    reset_signals();
+    unblock_signals();
     if (tie_to_runner(runner) == -1)
         fail(r, CHILD_SETUP);
     if (journal_start(r, getpid()) == -1) {

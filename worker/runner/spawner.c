@@ -239,6 +239,14 @@ serve_all(struct spawner_state *s)
     return EXIT_FAILURE;
 }
 
+/* What the worker was started with may ignore some, and ignored they would stay in each program. */
+static void
+reset_signals(void)
+{
+    for (int signo = 1; signo < NSIG; signo++)
+        (void)signal(signo, SIG_DFL); /* KILL, STOP and the libc's own refuse, rightly */
+}
+
 static int
 detach(void)
 {
@@ -247,6 +255,7 @@ detach(void)
 
     (void)setsid(); /* fails only for a group leader, which is just as good */
     (void)umask(SPAWNER_UMASK);
+    reset_signals();
     if (null == -1 || dup2(null, STDIN_FILENO) == -1 || dup2(null, STDOUT_FILENO) == -1 ||
         close_range(SPAWNER_SOCKET + 1, ~0u, 0) == -1 ||
         fcntl(SPAWNER_SOCKET, F_SETFD, FD_CLOEXEC) == -1 ||
