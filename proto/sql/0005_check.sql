@@ -123,8 +123,8 @@ BEGIN
                     ELSE hler_core.fault(m.key, 'unknown_field', 'is no field of ' || input_faults.type) END
           FROM jsonb_object_keys(body) AS m (key)
          WHERE NOT EXISTS (SELECT FROM hler.field AS f WHERE f.type = input_faults.type
-                             AND f.version = input_faults.version AND f.name = m.key);
-    RETURN QUERY
+                             AND f.version = input_faults.version AND f.name = m.key)
+        UNION ALL
         SELECT v FROM hler.field AS f, LATERAL hler_core.value_faults(f, body -> f.name) AS v
          WHERE f.type = input_faults.type AND f.version = input_faults.version;
 END $$;
@@ -188,7 +188,10 @@ BEGIN
         NEW.version := newest;
         faults := faults || ARRAY(SELECT hler_core.input_faults(NEW.type, NEW.version, NEW.inputs));
     END IF;
-    PERFORM hler_core.raise_faults('HL001', 'operation refused', array_remove(faults, NULL));
+    faults := array_remove(faults, NULL);
+    IF faults <> '{}' THEN
+        PERFORM hler_core.raise_faults('HL001', 'operation refused', faults);
+    END IF;
     RETURN NEW;
 END $$;
 CREATE TRIGGER check_row BEFORE INSERT ON hler.operation

@@ -7,7 +7,19 @@ SET LOCAL ROLE hler_owner;
 -- An operation moves with its tasks; see hler_core.roll_up.
 CREATE FUNCTION hler_core.make_tasks() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    any_row   boolean;
+    any_needs boolean;
+    any_retry boolean;
+    any_limit boolean;
 BEGIN
+    -- What most front ends never ask for is not even planned, in each of their new connections.
+    SELECT count(*) > 0, bool_or(o.retry_of IS NOT NULL), bool_or(o.start_by IS NOT NULL),
+           bool_or(EXISTS (SELECT FROM hler.task_type AS d WHERE d.type = o.type AND d.version = o.version AND d.needs <> '{}'))
+      INTO any_row, any_retry, any_limit, any_needs FROM new_rows AS o;
+    IF NOT any_row THEN
+        RETURN NULL;
+    END IF;
     INSERT INTO hler.task (id, operation, task_type, no, priority, state, pool, key, cause, reused, created_at,
                            ready_at, finished_at)
     SELECT hler.uuid7(), o.id, d.id, d.no, o.priority,
@@ -22,25 +34,29 @@ BEGIN
       LEFT JOIN hler.task AS prior ON prior.operation = o.retry_of AND prior.no = d.no AND prior.state = 'succeeded'
       LEFT JOIN LATERAL (SELECT array_agg(s.no) AS nos FROM hler.task AS s
                           WHERE s.operation = o.retry_of AND s.state = 'succeeded') AS gone ON o.retry_of IS NOT NULL;
-    INSERT INTO hler.task_need (task, needs)
-    SELECT t.id, before.id
-      FROM new_rows AS o
-      JOIN hler.task AS t ON t.operation = o.id
-      JOIN hler.task_type AS d ON d.id = t.task_type AND d.needs <> '{}'
-      JOIN hler.task AS before ON before.operation = o.id AND before.no = ANY (d.needs);
-    INSERT INTO hler.task_output (task, outputs)
-    SELECT t.id, out.outputs
-      FROM new_rows AS o
-      JOIN hler.task AS t ON t.operation = o.id AND t.reused
-      JOIN hler.task AS prior ON prior.operation = o.retry_of AND prior.no = t.no
-      JOIN hler.task_output AS out ON out.task = prior.id
-     WHERE o.retry_of IS NOT NULL;
-    INSERT INTO hler.start_limit (operation, start_by)
-    SELECT o.id, o.start_by FROM new_rows AS o WHERE o.start_by IS NOT NULL;
-    -- Constant payload, once per transaction however many rows: a hint, no more.
-    IF EXISTS (SELECT FROM new_rows) THEN
-        PERFORM pg_notify('hler_work', ''), pg_notify('hler', '');
+    IF any_needs THEN
+        INSERT INTO hler.task_need (task, needs)
+        SELECT t.id, before.id
+          FROM new_rows AS o
+          JOIN hler.task AS t ON t.operation = o.id
+          JOIN hler.task_type AS d ON d.id = t.task_type AND d.needs <> '{}'
+          JOIN hler.task AS before ON before.operation = o.id AND before.no = ANY (d.needs);
     END IF;
+    IF any_retry THEN
+        INSERT INTO hler.task_output (task, outputs)
+        SELECT t.id, out.outputs
+          FROM new_rows AS o
+          JOIN hler.task AS t ON t.operation = o.id AND t.reused
+          JOIN hler.task AS prior ON prior.operation = o.retry_of AND prior.no = t.no
+          JOIN hler.task_output AS out ON out.task = prior.id
+         WHERE o.retry_of IS NOT NULL;
+    END IF;
+    IF any_limit THEN
+        INSERT INTO hler.start_limit (operation, start_by)
+        SELECT o.id, o.start_by FROM new_rows AS o WHERE o.start_by IS NOT NULL;
+    END IF;
+    -- Constant payload, once per transaction however many rows: a hint, no more.
+    PERFORM pg_notify('hler_work', ''), pg_notify('hler', '');
     RETURN NULL;
 END $$;
 CREATE TRIGGER make_tasks AFTER INSERT ON hler.operation
