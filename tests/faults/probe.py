@@ -3,19 +3,26 @@ import os
 import subprocess
 import time
 
-from bench import one_latency, percentile
-from contenders import CATALOG
-from stack import BUILD, TOP, Stack
+from stack import BUILD, TOP, Stack, wait_for
 
 GAP_S = 0.05
 WARM_UP = 10
 PATIENCE_S = 120
+STAMP = f"{BUILD}/bench/stamp" # appends the monotonic clock to a file
+CATALOG = f"""types = ( {{ name = "probe.stamp"; version = 1;
+    fields = ( {{ name = "path"; type = "string"; required = true; }} );
+    tasks = ( {{ name = "run"; executor = "command"; spec = {{ argv = [ "{STAMP}" ]; }}; }} ); }} );"""
+
+
+def percentile(values, q):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(q * len(values)))]
 
 
 def make_stack(*options):
     """With the type that the probe submits."""
     os.makedirs(f"{BUILD}/bench", exist_ok=True)
-    subprocess.run(["cc", "-O2", "-std=c17", "-D_GNU_SOURCE", "-o", f"{BUILD}/bench/stamp", f"{TOP}/tests/bench/stamp.c"], check=True)
+    subprocess.run(["cc", "-O2", "-std=c17", "-D_GNU_SOURCE", "-o", STAMP, f"{TOP}/tests/bench/stamp.c"], check=True)
     stack = Stack("--set", f'worker.commands=["/bin", "/usr/bin", "{BUILD}/bench"]', *options)
     stack.apply(CATALOG)
     return stack
@@ -36,8 +43,18 @@ class Probe:
         self.cursor = stack.connect("frontend").cursor()
         self.path, self.n = stack.path("stamps"), 0
 
+    def stamp(self):
+        """Of the operation that was submitted last."""
+        if not os.path.exists(self.path):
+            return None
+        with open(self.path, encoding="utf-8") as f:
+            return f.read().split()[self.n:]
+
     def one(self):
-        took = one_latency(self.stack, self.cursor, self.path, self.n, PATIENCE_S)
+        self.cursor.execute("INSERT INTO hler.operation (type, inputs) VALUES ('probe.stamp', json_build_object('path', %s::text))",
+                            (self.path,))
+        committed = time.monotonic_ns()
+        took = (int(wait_for(self.stamp, timeout=PATIENCE_S, what="the stamp of an operation")[0]) - committed) / 1e6
         self.n += 1
         time.sleep(GAP_S)
         return took
