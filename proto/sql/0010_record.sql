@@ -84,7 +84,7 @@ END $$;
 CREATE FUNCTION hler_core.are_recordable(kinds text[], seqs bigint[], data text[]) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
-    RETURN (SELECT bool_and(CASE r.kind WHEN 'output' THEN r.seq >= 1 ELSE hler_core.is_fit(r.kind, r.seq, r.data) END)
+    RETURN (SELECT bool_and(CASE r.kind WHEN 'output' THEN coalesce(r.seq >= 1, false) ELSE hler_core.is_fit(r.kind, r.seq, r.data) END)
               FROM unnest(kinds, seqs, data) AS r (kind, seq, data));
 EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
     RETURN false;

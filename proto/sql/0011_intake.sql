@@ -88,7 +88,7 @@ BEGIN
          WHERE a.task = s.task AND a.attempt = s.attempt
         RETURNING a.task, a.attempt, s.step,
                   CASE a.state WHEN 'started' THEN a.end_state IS NULL AND NOT a.lost_said AND NOT a.declined
-                               ELSE a.state = a.end_state AND a.events_recorded >= a.last_seq END AS settled)
+                               ELSE coalesce(a.state = a.end_state, false) AND a.events_recorded >= a.last_seq END AS settled)
     SELECT array_agg(t.task), array_agg(t.attempt), coalesce(bool_or(t.step = 'started'), false),
            array_agg((t.task, t.attempt)::hler_core.attempt_ref) FILTER (WHERE t.step <> 'started'),
            coalesce(bool_and(t.settled), false)
@@ -185,7 +185,7 @@ BEGIN
     IF judged.verdicts && ARRAY['unknown', 'foreign', 'not_recordable'] THEN
         PERFORM hler_core.set_aside(judged.facts, 'hler.output');
     END IF;
-    IF 'progress' = ANY (kinds) THEN
+    IF NOT 'output' = ALL (kinds) THEN
         PERFORM hler_core.add_events(ARRAY(SELECT f FROM unnest(judged.facts) AS f WHERE f.kind <> 'output'));
     END IF;
     INSERT INTO hler.output_event (task, attempt, seq, offered_on, stale, stream, text, raw, worker_at, recorded_at)

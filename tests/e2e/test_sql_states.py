@@ -103,6 +103,52 @@ def test_events_commute(db, name):
     assert len(seen) == 1, "\n".join([f"HLER_SEED={seed} shows it again", *seen])
 
 
+FATES = {
+    "starts": lambda o: [(o, "started", 1, {})],
+    "runs": lambda o: [(o, "started", 1, {}), (o, "finished", 2, finished())],
+    "fails": lambda o: [(o, "started", 1, {}), (o, "finished", 2, finished("failed"))],
+    "ends with a gap": lambda o: [(o, "started", 1, {}), (o, "finished", 9, finished())],
+    "ends before its result": lambda o: [(o, "started", 1, {}), (o, "finished", 3, finished(results=1))],
+    "ends after its result": lambda o: [(o, "started", 1, {}), result(o, 2, 1), (o, "finished", 3, finished(results=1))],
+    "says too much": lambda o: [(o, "started", 1, {}), (o, "finished", 2, finished(outputs={"x": "y" * 70000}))],
+    "is declined": lambda o: [(o, "declined", None, {"message": "draining"})],
+    "starts and is declined": lambda o: [(o, "started", 1, {}), (o, "declined", None, {"message": "nothing of it"})],
+    "is refused": lambda o: [(o, "refused", None, {"cause": "executor_unknown", "message": "no such"})],
+    "is lost": lambda o: [(o, "started", 1, {}), (o, "lost", None, {"cause": "runner_died", "message": "gone", "left_behind": 0})],
+    "cannot be read": lambda o: [(o, "finished", 2, {"state": "odd"})],
+    "is told twice": lambda o: [(o, "started", 1, {}), (o, "started", 1, {}), (o, "finished", 2, finished()), (o, "finished", 2, finished())],
+}
+
+
+def test_a_batch_is_as_good_as_its_events_one_by_one(db):
+    """What each attempt comes to does not depend on what else is in the batch."""
+    db.type()
+
+    def come_to(record, fates=tuple(FATES)):
+        ops = [db.submit() for _ in fates]
+        offers = {o["operation"]: o for o in db.offer()}
+        assert set(db.claim([offers[op] for op in ops])) == {"granted"}
+        events = [FATES[fate](offers[op]) for fate, op in zip(fates, ops)]
+        record([e for one in itertools.zip_longest(*events) for e in one if e]) # all first events, all second ones, ...
+        return {fate: db.rows("SELECT o.state, t.state, t.cause, t.tries, a.state, a.end_state, a.events_recorded, a.results_recorded, "
+                              "EXISTS (SELECT FROM hler.gap AS g WHERE g.task = t.id) FROM hler.operation AS o JOIN hler.task AS t ON "
+                              "t.operation = o.id JOIN hler.attempt AS a ON a.task = t.id WHERE o.id = %s ORDER BY a.attempt", [op])
+                for fate, op in zip(fates, ops)}
+
+    apart = come_to(lambda events: [db.events([e]) for e in events])
+    assert {fate: (rows[0][0], rows[0][1]) for fate, rows in apart.items()} == {
+        "starts": ("running", "running"), "runs": ("succeeded", "succeeded"), "fails": ("failed", "failed"),
+        "ends with a gap": ("succeeded", "succeeded"), "ends before its result": ("running", "running"),
+        "ends after its result": ("succeeded", "succeeded"), "says too much": ("failed", "failed"), "is declined": ("pending", "ready"),
+        "starts and is declined": ("held", "held"), "is refused": ("pending", "ready"), "is lost": ("held", "held"),
+        "cannot be read": ("running", "running"), "is told twice": ("succeeded", "succeeded")}
+    assert come_to(db.events) == apart
+    for fate in FATES: # beside others of which nothing more is to be done, too
+        for beside in ("starts", "runs"):
+            together = come_to(db.events, (fate, beside))
+            assert together == {name: apart[name] for name in together}, fate
+
+
 def test_ends_wait_for_all_results(db):
     db.type()
     op = db.submit()
