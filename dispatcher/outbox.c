@@ -156,6 +156,8 @@ on_settled(void *ctx, const struct parcel_label *label, enum mq_outcome outcome)
         break;
     case OUTBOX_VERDICT:
         outbox_verdict_settled(outbox, label->name, outcome);
+        if (outbox->n_verdicts == 0) /* to be marked, and others may have come meanwhile */
+            pump_in(outbox, CHORES_GAP_MS);
         break;
     case OUTBOX_STOP:
         break;
