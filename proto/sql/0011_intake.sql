@@ -29,7 +29,29 @@ CREATE FUNCTION hler_core.add_facts(facts hler_core.fact[], OUT tasks uuid[], OU
                                     OUT ended hler_core.attempt_ref[], OUT settled boolean)
 LANGUAGE plpgsql AS $$
 BEGIN
-    WITH told AS (
+    WITH tally AS MATERIALIZED ( -- each of these once, not in every place that names it
+        SELECT f.task, f.attempt, min(f.username) AS username, count(*) FILTER (WHERE f.seq > 0) AS numbered,
+               coalesce(max(f.seq), 0) AS top, count(*) FILTER (WHERE f.kind = 'result') AS results,
+               bool_or(f.kind = 'lost') AS lost, bool_or(f.kind = 'refused') AS refused,
+               bool_or(f.kind = 'declined') AS declined, max(f.data) FILTER (WHERE f.seq < 0)::json AS said,
+               max(f.data) FILTER (WHERE f.kind = 'finished' AND f.verdict = 'recorded') AS end_text
+          FROM unnest(facts) AS f
+         WHERE f.verdict = 'recorded' AND f.kind <> 'held' OR f.verdict = 'not_recordable' AND f.seq > 0
+         GROUP BY f.task, f.attempt),
+    read AS MATERIALIZED (SELECT t.*, t.end_text::jsonb AS fin FROM tally AS t),
+    fitted AS MATERIALIZED (
+        SELECT r.*, CASE WHEN r.fin ->> 'state' = 'succeeded' AND r.fin ->> 'outputs' <> '{}'
+                         THEN NOT hler_core.outputs_fit(r.task, r.end_text::json ->> 'outputs') ELSE false END AS misfit
+          FROM read AS r),
+    ends AS MATERIALIZED (
+        SELECT f.*, CASE WHEN f.misfit THEN 'failed' ELSE f.fin ->> 'state' END AS end_state FROM fitted AS f),
+    steps AS MATERIALIZED (
+        SELECT e.*, CASE WHEN b.state = 'granted' AND e.numbered > 0
+                          AND NOT (e.lost OR e.declined OR b.lost_said OR b.declined) THEN 'started'
+                         WHEN b.state = 'started' AND b.results_recorded + e.results >= (e.fin ->> 'results')::int
+                         THEN e.end_state END AS step
+          FROM ends AS e JOIN hler.attempt AS b ON b.task = e.task AND b.attempt = e.attempt),
+    told AS (
         UPDATE hler.attempt AS a
            SET state = coalesce(s.step, a.state),
                finished_at = CASE WHEN s.step = s.end_state THEN clock_timestamp() ELSE a.finished_at END,
@@ -59,33 +81,7 @@ BEGIN
                left_behind = CASE WHEN s.fin IS NOT NULL THEN (s.fin ->> 'left_behind')::int
                                   WHEN a.end_state IS NULL THEN coalesce((s.said ->> 'left_behind')::int, a.left_behind)
                                   ELSE a.left_behind END
-          FROM (SELECT e.*, CASE WHEN b.state = 'granted' AND e.numbered > 0
-                                  AND NOT (e.lost OR e.declined OR b.lost_said OR b.declined) THEN 'started'
-                                 WHEN b.state = 'started' AND b.results_recorded + e.results >= (e.fin ->> 'results')::int
-                                 THEN e.end_state END AS step
-                  FROM (SELECT m.*, CASE WHEN m.misfit THEN 'failed' ELSE m.fin ->> 'state' END AS end_state
-                          FROM (SELECT g.*, CASE WHEN g.fin ->> 'state' = 'succeeded' AND g.fin ->> 'outputs' <> '{}'
-                                                 THEN NOT hler_core.outputs_fit(g.task, g.end_text::json ->> 'outputs')
-                                                 ELSE false END AS misfit
-                                  FROM (SELECT t.*, t.end_text::jsonb AS fin
-                                          FROM (SELECT f.task, f.attempt, min(f.username) AS username,
-                                                       count(*) FILTER (WHERE f.seq > 0) AS numbered,
-                                                       coalesce(max(f.seq), 0) AS top,
-                                                       count(*) FILTER (WHERE f.kind = 'result') AS results,
-                                                       bool_or(f.kind = 'lost') AS lost, bool_or(f.kind = 'refused') AS refused,
-                                                       bool_or(f.kind = 'declined') AS declined,
-                                                       max(f.data) FILTER (WHERE f.kind = 'finished'
-                                                                             AND f.verdict = 'recorded') AS end_text,
-                                                       max(f.data) FILTER (WHERE f.seq < 0)::json AS said
-                                                  FROM unnest(facts) AS f
-                                                 WHERE f.verdict = 'recorded' AND f.kind <> 'held'
-                                                    OR f.verdict = 'not_recordable' AND f.seq > 0
-                                                 GROUP BY f.task, f.attempt) AS t
-                                        OFFSET 0) AS g
-                                OFFSET 0) AS m) AS e
-                  JOIN hler.attempt AS b ON b.task = e.task AND b.attempt = e.attempt
-                OFFSET 0) AS s -- each computed once, not in every place that names it
-         WHERE a.task = s.task AND a.attempt = s.attempt
+          FROM steps AS s WHERE a.task = s.task AND a.attempt = s.attempt
         RETURNING a.task, a.attempt, s.step,
                   CASE a.state WHEN 'started' THEN a.end_state IS NULL AND NOT a.lost_said AND NOT a.declined
                                ELSE coalesce(a.state = a.end_state, false) AND a.events_recorded >= a.last_seq END AS settled)
