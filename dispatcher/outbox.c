@@ -61,9 +61,7 @@ on_hint(void *ctx, uint32_t events)
     }
 }
 
-/* Watch the database's socket as long as it is the one that we know.  To be called
- * after every use of it, so that a socket that was closed is given up before its
- * number can come back. */
+/* Watch the database's socket as long as it is the one that we know. */
 static void
 watch_hints(struct outbox *outbox)
 {
@@ -76,6 +74,17 @@ watch_hints(struct outbox *outbox)
     outbox->hints_fd = fd;
     if (fd != -1)
         outbox->hints = loop_add(outbox->flow->loop, fd, EPOLLIN, on_hint, outbox);
+}
+
+/* To be called after every use of the database: a socket that was closed is given up before its
+ * number can come back, and a hint that came with an answer is one (the socket is silent then). */
+static bool
+was_hinted(struct outbox *outbox)
+{
+    bool hinted = pg_notified(outbox->flow->pg);
+
+    watch_hints(outbox);
+    return hinted;
 }
 
 /* Stops and verdicts, when it is time for them: at once when there was nothing to offer, else
@@ -104,7 +113,7 @@ on_pump(void *ctx)
 {
     struct outbox *outbox = ctx;
     enum outbox_found found = OUTBOX_NONE;
-    bool later = false;
+    bool later = false, hinted;
     enum flow_status status;
 
     outbox->pump_ns = 0;
@@ -117,13 +126,13 @@ on_pump(void *ctx)
     if (status == FLOW_OK)
         status = chores(outbox, found != OUTBOX_NONE, &later);
     outbox->pumped_ns = clock_mono_ns();
-    watch_hints(outbox);
+    hinted = was_hinted(outbox);
     if (status != FLOW_OK) {
         pump_in(outbox, flow_backoff_ms(outbox->flow));
         return;
     }
     flow_well(outbox->flow);
-    if (pg_notified(outbox->flow->pg) || found == OUTBOX_FULL)
+    if (hinted || found == OUTBOX_FULL)
         pump_in(outbox, PUMP_GAP_MS);
     else
         pump_in(outbox, later ? CHORES_GAP_MS : POLL_MS);
@@ -133,13 +142,14 @@ static void
 on_check(void *ctx)
 {
     struct outbox *outbox = ctx;
+    enum flow_status status;
 
     loop_timer_set(outbox->check, outbox->flow->settings->offer_wait_ms / 2);
     if (!mq_is_up(outbox->publisher))
         return;
-    if (outbox_reoffer(outbox) != FLOW_OK)
-        pump_soon(outbox); /* which tells, and tries again */
-    watch_hints(outbox);
+    status = outbox_reoffer(outbox);
+    if (was_hinted(outbox) || status != FLOW_OK)
+        pump_soon(outbox); /* which tells of a failure, and tries again */
 }
 
 static void

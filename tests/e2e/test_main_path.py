@@ -119,3 +119,16 @@ def test_retry_reuses_what_succeeded(stack):
     assert [t["reused"] for t in stack.tasks(again)] == [True, False]
     with open(path, encoding="utf-8") as f:
         assert f.read() == "x\n"
+
+
+def test_a_hint_that_comes_with_an_answer(make_stack):
+    """Committed while the outbox asks for something else: nothing but the hint tells of it before the next poll, 5 s later."""
+    stack = make_stack("--workers", "1", "--set", "dispatcher.offers.offer_wait_ms=400")
+    with stack.connect("migrate") as holder, holder.cursor() as cursor:
+        holder.autocommit = False
+        cursor.execute("LOCK TABLE hler.attempt")
+        wait_for(lambda: stack.one("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                                   " AND query LIKE '%%pools_to_check%%'", role="migrate"), what="the outbox to look for old offers")
+        operation = stack.shell("true")
+        holder.rollback()
+    assert stack.wait(operation, timeout=4)["state"] == "succeeded"
