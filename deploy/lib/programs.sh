@@ -14,7 +14,9 @@ config_write() {
     done
     # A group may be written only once: those of one group come together.
     (
-        umask 077
+        umask 077 # before the file is made, and not by the caller
+        rm -f -- "$file"
+        exec >"$file"
         local first group=
         for first in $(printf '%s\n' "${order[@]}" | sed 's/\..*//' | awk '!seen[$0]++'); do
             group=
@@ -31,7 +33,7 @@ config_write() {
             [ -z "$group" ] || printf '};\n'
         done
         true
-    ) >"$file"
+    )
 }
 
 # settings_for worker|dispatcher: what --set gave, without the program's name.  A key without a group is of

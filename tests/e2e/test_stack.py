@@ -74,3 +74,28 @@ def test_another_directory_is_left_alone():
         done = subprocess.run([f"{TOP}/deploy/stack", "up", directory, "--bin", BUILD], stderr=subprocess.PIPE, text=True, check=False)
         assert done.returncode != 0 and "not a stack" in done.stderr
         assert os.listdir(directory) == ["precious"]
+
+
+def test_no_secret_is_for_everybody(make_stack):
+    """A stack lives below /tmp as a rule: nobody else of the machine may become its operator."""
+    stack = make_stack("--workers", "1")
+    secrets = {s for f in os.scandir(stack.path("secrets")) for s in [read(f.path).strip()] if s}
+    assert len(secrets) > 3
+    control = stack.path("log/control") # the search finds what is for everybody
+    with open(control, "w", encoding="utf-8") as f:
+        f.write(min(secrets))
+    os.chmod(control, 0o644)
+    told = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "grep", "-rlF", *[f"-e{s}" for s in secrets],
+                           *[entry.path for entry in os.scandir(stack.dir)]], # it cannot be listed, but names can be guessed
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    assert told.stdout.split() == [control]
+    for name in os.listdir(stack.path("etc")):
+        assert os.stat(stack.path(f"etc/{name}")).st_mode & 0o77 == 0, name
+
+
+def test_quickstart_leaves_alone_what_it_did_not_make(tmp_path):
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    tried = subprocess.run([f"{TOP}/deploy/quickstart", "--dir", tmp_path], capture_output=True, text=True, check=False)
+    assert tried.returncode != 0 and "not empty" in tried.stderr, tried
+    assert mine.read_text() == "mine"
