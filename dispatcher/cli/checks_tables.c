@@ -97,23 +97,45 @@ check_dispatchers(struct checks *c)
                    (long long)pg_get_int(r, 0, "ms"));
 }
 
+/* One with a note.  What a person asked for, or what nothing waits for, is not ill. */
+static enum finding
+judge_pool(const struct pg_result *r, size_t i, const char **todo)
+{
+    bool waits = pg_get_int(r, i, "ready") + pg_get_int(r, i, "offered") > 0;
+
+    if (pg_get_bool(r, i, "drained")) {
+        *todo = "when it may work again: `hler drain --pool NAME --undo`";
+        return FINDING_NOTE;
+    }
+    if (pg_get_int(r, i, "workers") == 0) {
+        *todo = "start a worker with this pool, or see why it is silent";
+        return FINDING_ILL;
+    }
+    *todo = "start a worker that has it, or apply a version of the type that needs another";
+    return waits ? FINDING_ILL : FINDING_NOTE;
+}
+
 static void
 check_pools(struct checks *c)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     size_t ill = 0;
 
-    if (!ask(c, "pools", "SELECT name, ready, held, workers, note FROM hler.pools ORDER BY name",
+    if (!ask(c, "pools",
+             "SELECT name, ready, offered, held, workers, note, note LIKE 'drained by %' AS drained"
+             " FROM hler.pools ORDER BY name",
              &r))
         return;
     for (size_t i = 0; i < pg_rows(r); i++) {
-        const char *note = pg_get(r, i, "note");
+        const char *note = pg_get(r, i, "note"), *todo = NULL;
+        enum finding finding;
+
         if (note == NULL || note[0] == '\0')
             continue;
-        ill++;
-        checks_add(c, FINDING_ILL, "pools",
-                   "start a worker with this pool, or see why it is silent",
-                   "%s: %s (%s tasks ready)", pg_get(r, i, "name"), note, pg_get(r, i, "ready"));
+        finding = judge_pool(r, i, &todo);
+        ill += finding == FINDING_ILL ? 1 : 0;
+        checks_add(c, finding, "pools", todo, "%s: %s (%s tasks ready)", pg_get(r, i, "name"), note,
+                   pg_get(r, i, "ready"));
     }
     for (size_t i = 0; i < pg_rows(r); i++)
         if (pg_get_int(r, i, "held") > 0)
@@ -128,12 +150,13 @@ static void
 check_workers(struct checks *c)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    size_t live = 0, silent = 0;
+    size_t live = 0, silent = 0, draining = 0;
 
     if (!ask(c, "workers", "SELECT id, state, silent_ms, note FROM hler.workers ORDER BY id", &r))
         return;
     for (size_t i = 0; i < pg_rows(r); i++) {
         const char *state = pg_get(r, i, "state"), *note = pg_get(r, i, "note");
+        draining += strcmp(state, "draining") == 0 ? 1 : 0;
         if (strcmp(state, "silent") == 0) {
             silent++;
             checks_add(c, FINDING_ILL, "workers", "see its machine and its log",
@@ -145,7 +168,10 @@ check_workers(struct checks *c)
                 checks_add(c, FINDING_NOTE, "workers", NULL, "%s: %s", pg_get(r, i, "id"), note);
         }
     }
-    if (live == 0)
+    if (live == 0 && draining > 0)
+        checks_add(c, FINDING_NOTE, "workers", "`hler workers` says by whom, and how far it is",
+                   "all %zu are draining: nothing new is taken", draining);
+    else if (live == 0)
         checks_add(c, FINDING_ILL, "workers", "start hler-worker; its log says why it is not",
                    "none is live");
     else if (silent == 0)

@@ -5,6 +5,7 @@
 #include "common/uuid.h"
 #include "dispatcher/cli/await.h"
 #include "dispatcher/cli/checks.h"
+#include "dispatcher/cli/opref.h"
 
 #define STEP "round trip"
 #define TRIP_S 10
@@ -24,7 +25,10 @@ static int
 submit(struct checks *c, char id[UUID_TEXT_SIZE])
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    int code = cli_exec(c->cli, "SELECT hler.submit('hler.ping', '{}') AS id", NULL, 0, &r);
+    int code = cli_exec(c->cli,
+                        "SELECT hler.submit('hler.ping', '{}',"
+                        " labels => '{\"" OPREF_ASIDE_LABEL "\": \"hler doctor\"}') AS id",
+                        NULL, 0, &r);
 
     if (code == CLI_OK)
         snprintf(id, UUID_TEXT_SIZE, "%s", pg_get(r, 0, "id"));

@@ -30,6 +30,7 @@ newest(struct cli *cli, struct pg_result **rows)
 {
     return cli_exec(cli,
                     "SELECT id FROM hler.operations WHERE requester = session_user"
+                    " AND NOT labels ? '" OPREF_ASIDE_LABEL "'"
                     " ORDER BY created_at DESC, id DESC LIMIT 1",
                     NULL, 0, rows);
 }

@@ -8,6 +8,7 @@
 /* How people name an operation: its id, the first 8 or more characters of it, or "last". */
 
 #define OPREF_PREFIX_MIN 8
+#define OPREF_ASIDE_LABEL "hler.aside" /* an operation with this label is never "last" */
 
 /* The smallest and largest id that begin with prefix (upper or lower case).
  * -1 when it is too short or no beginning of a UUID. */

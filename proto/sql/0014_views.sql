@@ -136,7 +136,11 @@ SELECT p.name,
            (SELECT 'no live worker has executor ' || string_agg(DISTINCT d.executor, ', ') FROM hler.task_type AS d
              WHERE d.pool = p.name AND w.workers > 0 AND NOT EXISTS (
                    SELECT FROM hler.worker AS x WHERE x.pool = p.name AND hler_core.is_live(x, s)
-                      AND coalesce(x.executors::jsonb ? d.executor, true)))) AS note
+                      AND coalesce(x.executors::jsonb ? d.executor, true))
+               -- An older version is asked for no more, unless something of it still waits.
+               AND (NOT EXISTS (SELECT FROM hler.operation_type AS n WHERE n.name = d.type AND n.version > d.version)
+                    OR EXISTS (SELECT FROM hler.task AS t
+                                WHERE t.phase = 'ready' AND t.pool = p.name AND t.task_type = d.id)))) AS note
   FROM hler.silence AS s, hler.pool AS p,
        LATERAL (SELECT count(*) AS workers, coalesce(sum(x.slots), 0) AS slots, coalesce(sum(x.free), 0) AS free
                   FROM hler.worker AS x WHERE x.pool = p.name AND hler_core.is_live(x, s) AND NOT x.draining) AS w;

@@ -1,7 +1,7 @@
 """`hler doctor` says which part is ill and what to do."""
 import re
 
-from stack import wait_for
+from stack import NOWHERE, wait_for
 
 
 def ill(stack):
@@ -30,3 +30,20 @@ def test_doctor_names_the_part_that_is_ill(make_stack):
     wait_for(lambda: "ill" not in stack.hler("doctor", code=None), what="health")
     said = stack.hler("--dsn", "host=127.0.0.1 port=1 dbname=hler", "doctor", code=None)
     assert re.search(r"^ill +database", said, re.M), said
+
+
+def test_what_a_person_asked_for_is_not_ill(make_stack):
+    """A drained pool, an executor that only an old version of a type wants; and `last` is what the person did last."""
+    stack = make_stack("--workers", "1")
+    stack.hler("submit", "test.shell", "script=true", "--follow")
+    operation = str(stack.one("SELECT id FROM hler.operations"))
+    stack.apply(NOWHERE)
+    noted = stack.hler("doctor")
+    assert re.search(r"^note +pools +.*no-such-executor.*", noted, re.M), noted
+    assert operation in stack.hler("show", "last")
+    stack.apply(NOWHERE.replace("version = 1", "version = 2").replace("no-such-executor", "none"))
+    assert "no-such-executor" not in stack.hler("doctor")
+    stack.hler("drain", "--pool", "default", "--wait")
+    found, said = ill(stack)
+    assert names(found) == {"round trip"}, said
+    assert "hler drain --pool NAME --undo" in said and "start hler-worker" not in said, said
