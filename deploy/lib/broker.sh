@@ -23,7 +23,7 @@ load_definitions = definitions.json
 log.file.level = warning
 log.console = false
 disk_free_limit.absolute = 50MB
-raft.wal_max_size_bytes = 67108864
+raft.wal_max_size_bytes = 16777216
 END
     printf '[rabbitmq_management].\n' >"$base/enabled_plugins"
 }

@@ -184,7 +184,20 @@ send_prepared(struct link *l)
     if (link_publish(l, &m, &flight) == -1)
         return -1;
     l->waiting = NULL;
+    if (l->class == STREAM_BULK)
+        pace_sent(&l->pace, m.len, clock_mono_ns());
     return 0;
+}
+
+/* Must this wait, so that tasks which start now need not?  Then it is tried again in time. */
+static bool
+is_paced(struct link *l)
+{
+    int64_t wait_ms = l->class == STREAM_BULK ? pace_wait_ms(&l->pace, clock_mono_ns()) : 0;
+
+    if (wait_ms > 0)
+        loop_timer_set(l->paced, wait_ms);
+    return wait_ms > 0;
 }
 
 /* One stream's turn.  -1: no room on the connection. */
@@ -192,8 +205,10 @@ static int
 serve(struct link *l, struct stream *s)
 {
     struct journal_record record;
+    /* At a pace even a short turn of one stream is long for the others. */
+    int most = pace_is_on(&l->pace, clock_mono_ns()) ? 1 : TURN_RECORDS;
 
-    for (int n = 0; n < TURN_RECORDS && !s->failed; n++) {
+    for (int n = 0; n < most && !s->failed; n++) {
         switch (stream_next(s, &record)) {
         case STREAM_RECORD:
             prepare(l, s, &record);
@@ -220,7 +235,7 @@ pump(struct link *l)
 {
     int64_t until_ns = clock_mono_ns() + PUMP_NS;
 
-    if (!mq_is_up(l->mq) || loop_timer_armed(l->retry))
+    if (!mq_is_up(l->mq) || loop_timer_armed(l->retry) || is_paced(l))
         return;
     if (l->class == STREAM_STATE && notices_pump(l->bridge) == -1)
         return;
@@ -233,10 +248,10 @@ pump(struct link *l)
             return;
         link_queue(l, s);
     }
-    while (l->first != NULL && clock_mono_ns() < until_ns)
+    while (l->first != NULL && clock_mono_ns() < until_ns && !is_paced(l))
         if (serve(l, take_queued(l)) == -1)
             return;
-    if (l->first != NULL)
+    if (l->first != NULL && !loop_timer_armed(l->paced))
         link_pump_soon(l);
 }
 
@@ -373,6 +388,8 @@ link_init(struct link *l, struct bridge *b, enum stream_class class)
     l->free_flight = -1;
     for (int i = LINK_WINDOW; i-- > 0;)
         give_flight(l, i);
+    pace_init(&l->pace, b->settings.pace_bytes_per_s);
+    l->paced = loop_timer_new(b->loop, on_pump, l);
     l->retry = loop_timer_new(b->loop, on_pump, l);
     config.call_timeout_ms = CALL_TIMEOUT_MS;
     config.confirm_timeout_ms = CONFIRM_TIMEOUT_MS;
@@ -385,6 +402,7 @@ void
 link_free(struct link *l)
 {
     mq_free(l->mq);
+    loop_timer_free(l->paced);
     loop_timer_free(l->retry);
     buf_free(&l->body);
 }

@@ -8,6 +8,7 @@
 #include "common/mq.h"
 #include "proto/event.h"
 #include "proto/names.h"
+#include "worker/bridge/pace.h"
 #include "worker/bridge/stream.h"
 
 /* A publishing connection and what is on its way over it: one for states (claims and
@@ -51,6 +52,8 @@ struct link {
     enum event_kind kind;
     uint64_t end_offset;
 
+    struct pace pace;         /* of bulk */
+    struct loop_timer *paced; /* until it allows more */
     struct loop_timer *retry;
     int64_t back_off_ms; /* 0 = nothing failed lately */
 };

@@ -89,6 +89,7 @@ offers_take(struct bridge *b, const struct mq_delivery *d)
     a->body_len = d->len;
     a->tag = d->tag;
     a->delivered_ns = clock_mono_ns();
+    pace_share(&b->links[STREAM_BULK].pace, a->delivered_ns);
     orders_recall_stop(b, a);
     return a;
 }

@@ -20,6 +20,7 @@
 #define SLOTS_MAX 1000
 #define DONE_MOST 1000000
 #define TWO_MINUTES_S 120
+#define PACE_LEAST 65536 /* less, and a single event would wait for seconds */
 #define PORT_MAX 65535
 
 #define STRING(path, member, min, max, fallback, doc)                                              \
@@ -57,6 +58,8 @@ static const struct config_key table[] = {
     INT("worker.done_max", done_max, 0, DONE_MOST, "10000", "and at most so many of them"),
     INT("worker.spool_max_bytes", spool_max_bytes, 1, TEBIBYTE, "10737418240",
         "takes nothing new while the spool holds more"),
+    INT("worker.pace_bytes_per_s", pace_bytes_per_s, PACE_LEAST, TEBIBYTE, "8388608",
+        "output sent per second, at most, while tasks start here"),
     INT("worker.claim_wait_ms", claim_wait_ms, 100, HOUR_MS, "30000",
         "a grant that comes later does not count"),
     INT("worker.ack_hold_ms", ack_hold_ms, 100, HOUR_MS / 4, "60000",

@@ -12,6 +12,7 @@ struct settings {
     char *cgroup;
     char **roots, **commands;
     int64_t slots, keep_s, done_max, spool_max_bytes;
+    int64_t pace_bytes_per_s;
     int64_t claim_wait_ms, ack_hold_ms, heartbeat_ms;
 
     char *host, *vhost, *user, *password, *ca_file, *cert_file, *key_file;

@@ -83,6 +83,7 @@ struct journal_writer {
     int fd;
     uint64_t seq;       /* of the last record written */
     uint64_t bytes;     /* size of the file */
+    uint64_t flushed;   /* bytes that are on their way to the disk */
     uint64_t allocated; /* bytes that have their place on the disk, behind the end too */
 };
 
