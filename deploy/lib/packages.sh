@@ -8,7 +8,7 @@ packages_build="build-essential make pkg-config librabbitmq-dev libjson-c-dev li
 packages_run="postgresql rabbitmq-server ansible-core hugo nginx-light curl openssl perl"
 # shellcheck disable=SC2034
 packages_test="clang libclang-rt-dev clang-tidy clang-format cppcheck shellcheck libcmocka-dev git python3-pytest python3-pytest-xdist python3-pika
-    python3-psycopg2 python3-jsonschema python3-yaml jq man-db spin"
+    python3-psycopg2 python3-jsonschema python3-yaml jq man-db spin systemd"
 
 packages_missing() {
     local name

@@ -13,7 +13,7 @@ SCRIPTS = ["deploy/stack", "deploy/quickstart", "deploy/broker/render", "tests/r
 TABLES = {"hler": ("dispatcher/cli/cli.c", "hler.conf"), "hler-dispatcher": ("dispatcher/preferences.c", "dispatcher.conf"),
           "hler-worker": ("worker/bridge/settings.c", "worker.conf")}
 SETTLED = {"worker.runner", "worker.executor_dir", "worker.collections"} # "" becomes a place beside the program
-UNITS = (("_ms", "milliseconds"), ("_bytes", "bytes"), ("_s", "seconds"))
+UNITS = (("_bytes_per_s", "bytes"), ("_ms", "milliseconds"), ("_bytes", "bytes"), ("_s", "seconds"))
 
 
 # ---- what every program answers ----
@@ -185,3 +185,17 @@ def test_examples_load_as_they_are(tmp_path):
         shutil.copy(f"{TOP}/deploy/examples/{example}", tmp_path)
         done = load(name, read(tmp_path / example), tmp_path)
         assert done.returncode in ((0,) if name != "hler" else (0, 3)), done
+
+
+# ---- units of systemd ----
+
+@pytest.mark.parametrize("name", ["hler-dispatcher", "hler-worker"])
+def test_the_example_unit_is_one(name, tmp_path):
+    """Its keys are known to systemd, and its program and settings exist where `make install` and the page put them."""
+    unit = read(f"{TOP}/deploy/examples/{name}.service")
+    command = re.search(r"^ExecStart=/usr/local/bin/(\S+) --config /etc/hler/(\S+)$", unit, re.M)
+    assert command[1] == name and os.path.exists(f"{TOP}/deploy/examples/{command[2]}")
+    unit = re.sub(r"^Documentation=.*\n", "", unit, flags=re.M).replace("/usr/local/bin/", f"{BUILD}/bin/")
+    (tmp_path / f"{name}.service").write_text(unit)
+    said = docs.run("systemd-analyze", "verify", f"{tmp_path}/{name}.service")
+    assert (said.returncode, said.stderr) == (0, ""), said
