@@ -38,6 +38,12 @@ def test_all_faults_at_once_with_their_lines(stack, program, name):
         assert re.search(rf"^{re.escape(config)}:{line}: .*{word.split()[0]}", done.stdout, re.M), (word, done.stdout)
 
 
+def test_what_cannot_work_is_told_with_all_else(stack):
+    said = run(stack, "hler-worker", changed(stack, "worker-1", (r"slots = \d+", "slots = 0"), (r"pool = .*;", 'pool = "x y";'),
+                                             (r"roots = \[", 'roots = ["not/absolute", '))).stdout
+    assert all(key in said for key in ("worker.slots", "worker.pool", "worker.roots")), said
+
+
 @pytest.mark.parametrize("program", ["hler-worker", "hler-dispatcher"])
 def test_no_such_file_and_bad_syntax(stack, program):
     assert run(stack, program, stack.path("none.conf")).returncode == 78

@@ -267,7 +267,7 @@ test_roots(void **state)
 {
     (void)state;
     assert_null(roots_file("/nonexistent-1:/nonexistent-2", "a"));
-    assert_string_equal(roots_why(errno), "not found in any allowed root");
+    assert_string_equal(roots_why(errno), "not found in any of this worker's worker.roots");
 }
 
 int

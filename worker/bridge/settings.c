@@ -116,24 +116,48 @@ settle_path(char **path, const char *dir, const char *installed, const char *bui
     }
 }
 
-/* Returns the number of faults. */
 static int
-check_names(const char *file, const struct settings *s)
+say_fault(const char *file, const char *key, const char *expected)
+{
+    fprintf(stderr, "%s: %s: %s\n", file, key, expected);
+    return 1;
+}
+
+static int
+check_dirs(const char *file, const char *key, char *const *dirs)
+{
+    for (; dirs != NULL && *dirs != NULL; dirs++)
+        if (**dirs != '/')
+            return say_fault(file, key, "expected absolute paths");
+    return 0;
+}
+
+static bool
+is_level(const char *word)
 {
     static const char *const levels[] = {"err", "warn", "info", "debug"};
-    int faults = 0, known = 0;
 
-    if (!ident_id_valid(s->pool))
-        faults += fprintf(stderr, "%s: worker.pool: expected [a-z0-9-]{1,40}\n", file) > 0;
-    if (!ident_id_valid(s->user))
-        faults += fprintf(stderr, "%s: broker.user: is the worker's id, expected [a-z0-9-]{1,40}\n",
-                          file) > 0;
-    if (s->spool[0] != '/')
-        faults += fprintf(stderr, "%s: worker.spool: expected an absolute path\n", file) > 0;
     for (size_t i = 0; i < ARRAY_LEN(levels); i++)
-        known += strcmp(levels[i], s->log_level) == 0;
-    if (known == 0)
-        faults += fprintf(stderr, "%s: log.level: expected err, warn, info or debug\n", file) > 0;
+        if (strcmp(levels[i], word) == 0)
+            return true;
+    return false;
+}
+
+/* What could not be read is NULL and was told already.  Returns the number of faults. */
+static int
+check_values(const char *file, const struct settings *s)
+{
+    int faults = check_dirs(file, "worker.roots", s->roots) +
+                 check_dirs(file, "worker.commands", s->commands);
+
+    if (s->pool != NULL && !ident_id_valid(s->pool))
+        faults += say_fault(file, "worker.pool", "expected [a-z0-9-]{1,40}");
+    if (s->user != NULL && !ident_id_valid(s->user))
+        faults += say_fault(file, "broker.user", "is the worker's id, expected [a-z0-9-]{1,40}");
+    if (s->spool != NULL && s->spool[0] != '/')
+        faults += say_fault(file, "worker.spool", "expected an absolute path");
+    if (s->log_level != NULL && !is_level(s->log_level))
+        faults += say_fault(file, "log.level", "expected err, warn, info or debug");
     return faults;
 }
 
@@ -144,8 +168,7 @@ settings_load(const char *file, struct settings *out)
 
     memset(out, 0, sizeof *out);
     faults = config_load(file, table, ARRAY_LEN(table), out);
-    if (faults == 0)
-        faults = check_names(file, out);
+    faults += check_values(file, out);
     if (faults != 0) {
         settings_free(out);
         return faults;

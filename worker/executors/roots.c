@@ -117,7 +117,7 @@ roots_why(int err)
 {
     switch (err) {
     case ENOENT:
-        return "not found in any allowed root";
+        return "not found in any of this worker's worker.roots";
     case EPERM:
         return "not a plain file, or it or a directory above it can be changed by others";
     case EXDEV:
