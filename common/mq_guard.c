@@ -15,8 +15,8 @@
 /* The thread lives while there is a guard.  It looks at each one every tick; entering and
  * leaving a call cost one atomic store each. */
 
-#define TICKS_PER_LIMIT 4
-#define TICK_MAX_MS 5000
+#define TICKS_PER_LIMIT 2
+#define TICK_MAX_MS 10000
 #define TICK_MIN_MS 20
 
 struct mq_guard {

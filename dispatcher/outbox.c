@@ -11,7 +11,7 @@
 #include "proto/names.h"
 
 #define WINDOW_MESSAGES 256
-#define POLL_MS 5000      /* LISTEN is a hint, polling is the promise */
+#define POLL_MS 10000     /* LISTEN is a hint, polling is the promise */
 #define PUMP_GAP_MS 5     /* a burst of hints is one round */
 #define CHORES_GAP_MS 25  /* stops and verdicts: not in each round of offers */
 #define STOP_WAIT_MS 1000 /* for confirms, at the end */

@@ -8,6 +8,7 @@
 #include "proto/ident.h"
 #include "proto/limits.h"
 
+#define LEAST_TICKS 4 /* in lost_after: silence is measured in whole ones */
 #define TEXT_MAX 4096
 #define PORT_MAX 65535
 #define HOUR_MS INT64_C(3600000)
@@ -40,8 +41,9 @@ static const struct config_key keys[] = {
      "an offer unclaimed for so long is published again if its queue is empty"},
     {"leases.lost_after_ms", CONFIG_INT, AT(lost_after_ms), 500, DAY_MS, "60000",
      "attempts of a worker silent for so long are lost"},
-    {"leases.tick_ms", CONFIG_INT, AT(tick_ms), 50, HOUR_MS, "2000",
-     "how often the clock against which silence is measured ticks"},
+    {"leases.tick_ms", CONFIG_INT, AT(tick_ms), 50, HOUR_MS, "3000",
+     "how often the clock against which silence is measured ticks; at least four times in "
+     "lost_after_ms"},
     {"log.level", CONFIG_STRING, AT(log_level), 1, TEXT_MAX, "info", "err, warn, info or debug"},
 };
 
@@ -90,6 +92,8 @@ preferences_load(const char *file, struct preferences *out)
 
     memset(out, 0, sizeof *out);
     faults = config_load(file, keys, ARRAY_LEN(keys), out);
+    if (out->tick_ms > out->lost_after_ms / LEAST_TICKS)
+        out->tick_ms = out->lost_after_ms / LEAST_TICKS;
     return faults + check(file, out);
 }
 

@@ -122,7 +122,7 @@ def test_retry_reuses_what_succeeded(stack):
 
 
 def test_a_hint_that_comes_with_an_answer(make_stack):
-    """Committed while the outbox asks for something else: nothing but the hint tells of it before the next poll, 5 s later."""
+    """Committed while the outbox asks for something else: nothing but the hint tells of it before the next poll, 10 s later."""
     stack = make_stack("--workers", "1", "--set", "dispatcher.offers.offer_wait_ms=400")
     with stack.connect("migrate") as holder, holder.cursor() as cursor:
         holder.autocommit = False
@@ -131,4 +131,4 @@ def test_a_hint_that_comes_with_an_answer(make_stack):
                                    " AND query LIKE '%%pools_to_check%%'", role="migrate"), what="the outbox to look for old offers")
         operation = stack.shell("true")
         holder.rollback()
-    assert stack.wait(operation, timeout=4)["state"] == "succeeded"
+    assert stack.wait(operation, timeout=8)["state"] == "succeeded"

@@ -76,19 +76,48 @@ test_example_is_complete(void **state)
 }
 
 static int
-faults_of(const char *text)
+load_text(const char *text, struct preferences *settings)
 {
     char path[] = "/tmp/hler-preferences-XXXXXX";
     int fd = mkstemp(path), faults;
-    struct preferences settings;
 
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     close(fd);
-    faults = preferences_load(path, &settings);
-    preferences_free(&settings);
+    faults = preferences_load(path, settings);
     unlink(path);
     return faults;
+}
+
+static int
+faults_of(const char *text)
+{
+    struct preferences settings;
+    int faults = load_text(text, &settings);
+
+    preferences_free(&settings);
+    return faults;
+}
+
+static int64_t
+tick_of(const char *text)
+{
+    struct preferences settings;
+    int64_t tick_ms;
+
+    assert_int_equal(load_text(text, &settings), 0);
+    tick_ms = settings.tick_ms;
+    preferences_free(&settings);
+    return tick_ms;
+}
+
+static void
+test_silence_is_measured_finely_enough(void **state)
+{
+    (void)state;
+    assert_int_equal(tick_of("leases: { };"), 3000);
+    assert_int_equal(tick_of("leases: { lost_after_ms = 6000; };"), 1500);
+    assert_int_equal(tick_of("leases: { lost_after_ms = 6000; tick_ms = 200; };"), 200);
 }
 
 static void
@@ -111,6 +140,7 @@ main(void)
         cmocka_unit_test(test_example_is_the_default),
         cmocka_unit_test(test_example_is_complete),
         cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_silence_is_measured_finely_enough),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
