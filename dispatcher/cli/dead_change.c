@@ -9,7 +9,7 @@
 #include "dispatcher/cli/dead.h"
 #include "dispatcher/cli/table.h"
 
-#define WAIT_MS 15000 /* a dispatcher looks every second */
+#define WAIT_MS 15000 /* a dispatcher looks every 5 s */
 #define LOOK_NS 100000000L
 
 static const struct column columns[] = {

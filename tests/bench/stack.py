@@ -49,7 +49,8 @@ class Stack:
         os.rmdir(self.dir)
         self.workers = workers
         say(f"stack up: {workers} workers of {slots} slots, one dispatcher")
-        self.deploy("up", "--workers", str(workers), "--slots", str(slots), "--bin", BUILD, "--set",
+        self.deploy("up", "--workers", str(workers), "--slots", str(slots), "--bin", BUILD,
+                    "--heartbeat-ms", "10000", "--set", # the worker's own default
                     f'worker.commands=["/bin","/usr/bin","{HERE}","{BUILD}/bench"]', *options)
         self.read_environment()
         self.apply_catalog()
