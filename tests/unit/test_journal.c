@@ -42,7 +42,7 @@ open_empty(struct sample *s)
     s->fd = memfd_create("journal", MFD_CLOEXEC);
     assert_int_not_equal(s->fd, -1);
     assert_int_equal(write(s->fd, JOURNAL_MAGIC, MAGIC_LEN), MAGIC_LEN);
-    s->writer = (struct journal_writer){s->fd, 0, MAGIC_LEN, MAGIC_LEN};
+    s->writer = (struct journal_writer){.fd = s->fd, .bytes = MAGIC_LEN, .allocated = MAGIC_LEN};
     s->ends[0] = MAGIC_LEN;
 }
 
@@ -278,7 +278,7 @@ failed_append_leaves_no_trace(void **state)
     assert_int_not_equal(s.fd, -1);
     assert_int_equal(unlink(name), 0);
     assert_int_equal(write(s.fd, JOURNAL_MAGIC, MAGIC_LEN), MAGIC_LEN);
-    s.writer = (struct journal_writer){s.fd, 0, MAGIC_LEN, MAGIC_LEN};
+    s.writer = (struct journal_writer){.fd = s.fd, .bytes = MAGIC_LEN, .allocated = MAGIC_LEN};
     append_one(&s, 0);
     append_one(&s, 1);
     (void)signal(SIGXFSZ, SIG_IGN);
