@@ -104,3 +104,13 @@ process_stop() {
 # Lines of DIR/env and of the configurations.
 shell_quote() { printf "'%s'" "${1//\'/\'\\\'\'}"; }
 config_quote() { local s=${1//\\/\\\\}; printf '"%s"' "${s//\"/\\\"}"; }
+
+# config_list WORD...: as the items of a libconfig list.
+config_list() {
+    local word separator=
+    for word in "$@"; do
+        printf '%s' "$separator"
+        config_quote "$word"
+        separator=', '
+    done
+}

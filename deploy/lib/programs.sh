@@ -74,7 +74,7 @@ worker_configure() {
         printf 'worker.pool="default"\nworker.slots=%s\n' "$slots"
         printf 'worker.spool=%s\nworker.state_dir=%s\n' "$(config_quote "$stack/spool/$1")" "$(config_quote "$stack/state")"
         printf 'worker.heartbeat_ms=%s\n' "$heartbeat_ms"
-        printf 'worker.roots=[%s]\n' "$(config_quote "$deploy/examples/playbooks")"
+        printf 'worker.roots=[%s]\n' "$(config_list "$deploy/examples/playbooks" ${roots[@]+"${roots[@]}"})"
         printf 'worker.commands=["/bin", "/usr/bin", %s]\n' "$(config_quote "$deploy/examples/playbooks")"
         broker_keys "$1"
         settings_for worker
@@ -143,7 +143,7 @@ programs_up() {
 
 # For `restart`, and for the next `up`.  -g: they are read within a function.
 options_write() {
-    declare -p bin_dir workers dispatchers slots lost_after_ms heartbeat_ms settings | sed 's/^declare /declare -g /' \
+    declare -p bin_dir workers dispatchers slots lost_after_ms heartbeat_ms roots settings | sed 's/^declare /declare -g /' \
         >"$stack/run/options"
 }
 
