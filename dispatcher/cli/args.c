@@ -80,6 +80,13 @@ take_option(struct args *args, int argc, char **argv, int *at, struct buf *error
     return 0;
 }
 
+/* A number below zero is none, and - alone stands for stdin. */
+static bool
+looks_like_option(const char *word)
+{
+    return word[0] == '-' && word[1] != '\0' && (word[1] < '0' || word[1] > '9');
+}
+
 int
 args_parse(struct args *args, int argc, char **argv, struct buf *error)
 {
@@ -93,7 +100,7 @@ args_parse(struct args *args, int argc, char **argv, struct buf *error)
         } else if (options && strncmp(argv[i], "--", 2) == 0) {
             if (take_option(args, argc, argv, &i, error) == -1)
                 return -1;
-        } else if (options && argv[i][0] == '-' && argv[i][1] != '\0') {
+        } else if (options && looks_like_option(argv[i])) {
             buf_printf(error, "there is no option %s; options have two dashes", argv[i]);
             return -1;
         } else {

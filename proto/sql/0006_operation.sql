@@ -237,8 +237,9 @@ BEGIN
              ORDER BY a.task, a.attempt FOR NO KEY UPDATE OF a) AS l;
     IF held IS NULL THEN
         RAISE EXCEPTION 'operation % is %: no task of it is held after a lost attempt', o.id, o.state
-            USING ERRCODE = 'HL409', HINT = CASE WHEN o.state IN ('failed', 'cancelled')
-                THEN 'what has ended is tried again by a plain retry' ELSE 'its tasks say what they wait for' END;
+            USING ERRCODE = 'HL409', HINT = CASE
+                WHEN o.state IN ('failed', 'cancelled') THEN 'what has ended is tried again by a plain retry'
+                WHEN o.state = 'succeeded' THEN 'it is done: another one is a new operation' ELSE 'its tasks say what they wait for' END;
     END IF;
     UPDATE hler.attempt AS a
        SET state = 'void', finished_at = moment, cause = 'superseded',

@@ -62,6 +62,9 @@ test_not_given(void **state)
     (void)state;
     assert_int_equal(PARSE(&args, &error, "-"), 0);
     assert_string_equal(args.words[0], "-");
+    args_free(&args);
+    assert_int_equal(PARSE(&args, &error, "set", "-5"), 0);
+    assert_string_equal(args.words[1], "-5");
     assert_int_equal(args_int(&args, "limit", 20), 20);
     assert_null(args_text(&args, "target"));
     assert_false(args_flag(&args, "wait"));
