@@ -1,6 +1,8 @@
 """What a program prints arrives as it was: any bytes, any length, in order."""
 import hashlib
 
+from stack import wait_for
+
 LIMIT = 1_000_000 # of test.limited
 
 
@@ -70,3 +72,17 @@ def test_a_flood_is_kept_to_its_limit_and_counted_beyond(stack):
     assert mark["data"] == {"kind": "output_limit", "kept_bytes": LIMIT}
     assert stack.hler("log", str(done["id"])) == "y\n" * (LIMIT // 2)
     assert f"task run: {LIMIT} bytes of output were kept and {beyond} dropped" in stack.last_error
+
+
+def test_a_flood_goes_at_a_pace_while_others_start(make_stack):
+    """At the pace it would take a minute: it takes it while tasks start beside it, and no longer."""
+    stack = make_stack("--workers", "1", "--set", "worker.pace_bytes_per_s=65536")
+    flood = stack.shell("yes 0123456 | head -c 4000000")
+
+    def recorded():
+        return stack.one("SELECT coalesce(sum(octet_length(text)), 0) FROM hler.output WHERE operation = %s", flood)
+    wait_for(recorded, what="the first lines")
+    for _ in range(10):
+        assert stack.run("test.true")["state"] == "succeeded"
+    assert recorded() < 2000000
+    wait_for(lambda: recorded() == 4000000, what="all of it")
