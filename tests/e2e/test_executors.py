@@ -115,7 +115,7 @@ def test_unknown_tag_reaches_no_host(root, attempt):
 def test_missing_inventory(root, attempt):
     run = attempt('ansible', dict(play(root, '- ping:'), inventory='none.ini')).run()
     assert run.code == 78 and run.cause == 'not_allowed'
-    assert 'inventory none.ini: not found in any allowed root' in run.message
+    assert 'inventory none.ini: not found in any of this worker' in run.message
 
 
 def test_syntax_error(root, attempt):
