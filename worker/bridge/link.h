@@ -69,7 +69,9 @@ void link_queue(struct link *link, struct stream *stream);
 /* The stream is about to be closed or rewound: nothing of it stays here but open flights. */
 void link_forget(struct link *link, struct stream *stream);
 
-/* Send what can be sent, once the present handler has returned: sending may end attempts. */
+/* Send what can be sent over the link ctx; a handler of the loop, since sending may end attempts. */
+void link_pump(void *ctx);
+/* The same once the present handler has returned. */
 void link_pump_soon(struct link *link);
 
 #endif
