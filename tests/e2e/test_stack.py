@@ -76,6 +76,16 @@ def test_another_directory_is_left_alone():
         assert os.listdir(directory) == ["precious"]
 
 
+def for_others(directory):
+    """The files below it that others than its owner can open, if only they guess the names."""
+    for entry in os.scandir(directory):
+        mode = entry.stat(follow_symlinks=False).st_mode
+        if entry.is_dir(follow_symlinks=False) and mode & 0o011:
+            yield from for_others(entry.path)
+        elif entry.is_file(follow_symlinks=False) and mode & 0o044:
+            yield entry.path
+
+
 def test_no_secret_is_for_everybody(make_stack):
     """A stack lives below /tmp as a rule: nobody else of the machine may become its operator."""
     stack = make_stack("--workers", "1")
@@ -85,12 +95,7 @@ def test_no_secret_is_for_everybody(make_stack):
     with open(control, "w", encoding="utf-8") as f:
         f.write(min(secrets))
     os.chmod(control, 0o644)
-    told = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "grep", "-rlF", *[f"-e{s}" for s in secrets],
-                           *[entry.path for entry in os.scandir(stack.dir)]], # it cannot be listed, but names can be guessed
-                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
-    assert told.stdout.split() == [control]
-    for name in os.listdir(stack.path("etc")):
-        assert os.stat(stack.path(f"etc/{name}")).st_mode & 0o77 == 0, name
+    assert [path for path in for_others(stack.dir) if any(s in read(path) for s in secrets)] == [control]
 
 
 def test_quickstart_leaves_alone_what_it_did_not_make(tmp_path):

@@ -52,7 +52,7 @@ struct link {
     enum event_kind kind;
     uint64_t end_offset;
 
-    struct pace pace;         /* of bulk */
+    struct pace pace;         /* shared on the link of bulk alone: states have no limit */
     struct loop_timer *paced; /* until it allows more */
     struct loop_timer *retry;
     int64_t back_off_ms; /* 0 = nothing failed lately */

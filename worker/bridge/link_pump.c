@@ -89,8 +89,7 @@ send_prepared(struct link *l)
     if (link_publish(l, &m, &flight) == -1)
         return -1;
     l->waiting = NULL;
-    if (l->class == STREAM_BULK)
-        pace_sent(&l->pace, m.len, clock_mono_ns());
+    pace_sent(&l->pace, m.len, clock_mono_ns());
     return 0;
 }
 
@@ -98,7 +97,7 @@ send_prepared(struct link *l)
 static bool
 is_paced(struct link *l)
 {
-    int64_t wait_ms = l->class == STREAM_BULK ? pace_wait_ms(&l->pace, clock_mono_ns()) : 0;
+    int64_t wait_ms = pace_wait_ms(&l->pace, clock_mono_ns());
 
     if (wait_ms > 0)
         loop_timer_set(l->paced, wait_ms);
