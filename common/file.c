@@ -5,14 +5,18 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/uuid.h"
 
 /* Reading, creating and replacing whole files. */
 
 #define READ_BYTES 16384
+#define LOCK_POLL_MS 20
 
 void
 file_cleanup_close(int *fd)
@@ -157,4 +161,18 @@ file_replace(int dirfd, const char *name, mode_t mode, const void *data, size_t 
         return -1;
     }
     return sync_parent(dirfd, name);
+}
+
+int
+file_lock(int fd, int64_t wait_ms)
+{
+    static const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * CLOCK_MS_NS};
+    int64_t give_up = clock_mono_ns() + wait_ms * CLOCK_MS_NS;
+
+    while (flock(fd, LOCK_EX | LOCK_NB) == -1) {
+        if (errno != EWOULDBLOCK || clock_mono_ns() > give_up)
+            return -1;
+        (void)nanosleep(&pause, NULL);
+    }
+    return 0;
 }

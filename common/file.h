@@ -2,6 +2,7 @@
 #define COMMON_FILE_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "common/attr.h"
@@ -30,6 +31,10 @@ int file_fill(int dirfd, const char *name, const void *data, size_t len) MUST_CH
 /* Replace dir/name: temporary file, fsync, rename, fsync of the directory.  The
  * old or the new content is there after any failure, never a part. */
 int file_replace(int dirfd, const char *name, mode_t mode, const void *data, size_t len) MUST_CHECK;
+
+/* flock(2), exclusive, of an open file; it goes with the last descriptor of that opening.  Looks
+ * again and again until wait_ms have passed: EWOULDBLOCK when another has it even then. */
+int file_lock(int fd, int64_t wait_ms) MUST_CHECK;
 
 /* mkdir -p, 0700 for what is made. */
 int file_mkdirs(const char *path) MUST_CHECK;

@@ -275,6 +275,7 @@ class Stack:
     def kill(self, name):
         """kill -9, and waits until it is gone."""
         pid = self.pid(name)
+        assert alive(pid), f"{name} had ended by itself: {self.log(name)[-4000:]}"
         os.kill(pid, signal.SIGKILL)
         wait_for(lambda: not alive(pid), what=f"the end of {name}")
 

@@ -1,4 +1,5 @@
 """Every part may die at any moment: the job goes on, and each event arrives once."""
+import fcntl
 import os
 import shutil
 import signal
@@ -170,12 +171,28 @@ def test_two_workers_on_one_spool(make_stack):
     stack = make_stack("--workers", "1")
     witness = stack.path("witness")
     second = second_worker(stack, lambda text: text)
-    assert second.wait(15) != 0
-    assert "spool" in stack.log("second"), stack.log("second")
+    assert second.wait(15) == os.EX_TEMPFAIL
+    assert f"spool/worker-1 is in use by pid {stack.pid('worker-1')}" in stack.log("second"), stack.log("second")
     operations = [stack.shell(f"echo $HLER_TASK >>{witness}") for _ in range(20)]
     for operation in operations:
         assert stack.wait(operation)["state"] == "succeeded"
     assert len(set(read(witness).split())) == len(read(witness).split()) == 20
+
+
+def test_a_lock_that_outlives_its_worker_for_a_moment(make_stack):
+    """A killed worker's lock goes with the last thread or child of it: the next one waits for that."""
+    stack = make_stack("--workers", "1")
+    stack.kill("worker-1")
+    with open(stack.path("spool/worker-1/lock"), "r+", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        next_one = second_worker(stack, lambda text: text)
+        time.sleep(0.5)
+        assert next_one.poll() is None, stack.log("second")
+    try:
+        assert stack.run("test.true")["state"] == "succeeded"
+    finally:
+        next_one.terminate()
+        next_one.wait(15)
 
 
 def test_two_workers_of_one_id(make_stack):

@@ -202,6 +202,24 @@ test_beneath_permissions(void **state)
     }
 }
 
+static void
+test_lock(void **state)
+{
+    int one, other;
+
+    (void)state;
+    one = openat(dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    other = openat(dir_fd, "lock", O_RDWR | O_CLOEXEC);
+    assert_int_equal(file_lock(one, 0), 0);
+    assert_int_equal(file_lock(other, 30), -1);
+    assert_int_equal(errno, EWOULDBLOCK);
+    close(one);
+    assert_int_equal(file_lock(other, 0), 0);
+    close(other);
+    assert_int_equal(file_lock(other, 0), -1);
+    assert_int_equal(errno, EBADF);
+}
+
 static int
 setup(void **state)
 {
@@ -224,9 +242,13 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_create_and_read), cmocka_unit_test(test_replace),
-        cmocka_unit_test(test_nothing_left),    cmocka_unit_test(test_trees),
-        cmocka_unit_test(test_beneath),         cmocka_unit_test(test_beneath_permissions),
+        cmocka_unit_test(test_create_and_read),
+        cmocka_unit_test(test_replace),
+        cmocka_unit_test(test_nothing_left),
+        cmocka_unit_test(test_trees),
+        cmocka_unit_test(test_beneath),
+        cmocka_unit_test(test_beneath_permissions),
+        cmocka_unit_test(test_lock),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

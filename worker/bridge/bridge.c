@@ -7,10 +7,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -22,7 +20,6 @@
 
 #define TICK_MS 1000
 #define SPAWNER_WAIT_MS 30000
-#define SPAWNER_LOOK_NS 50000000L
 #define FILES_PER_SLOT 4
 #define FILES_BESIDE 256
 
@@ -33,16 +30,11 @@ wait_for_spawner(const struct spool *spool)
 {
     CLEANUP(file_cleanup_close)
     int fd = openat(spool->dir_fd, SPAWNER_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    int64_t end = clock_mono_ns() + SPAWNER_WAIT_MS * CLOCK_MS_NS;
-    struct timespec pause = {0, SPAWNER_LOOK_NS};
 
     if (fd == -1)
         return log_errno(errno, "spool=%s file=" SPAWNER_LOCK ": %m", spool->path);
-    while (flock(fd, LOCK_EX | LOCK_NB) == -1) {
-        if (errno != EWOULDBLOCK || clock_mono_ns() > end)
-            return log_errno(errno, "spool=%s: a former spawner does not end", spool->path);
-        (void)nanosleep(&pause, NULL);
-    }
+    if (file_lock(fd, SPAWNER_WAIT_MS) == -1)
+        return log_errno(errno, "spool=%s: a former spawner does not end: %m", spool->path);
     return 0;
 }
 

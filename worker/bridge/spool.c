@@ -9,7 +9,6 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
@@ -22,6 +21,9 @@
 #define LOCK_FILE "lock"
 #define INSTANCE_FILE "instance"
 #define SMALL_FILE 512
+/* A worker that was killed holds its lock until its last thread is gone, and so does a child of its
+ * that has not come to its exec. */
+#define LOCK_WAIT_MS 2000
 #define ROOM_SHARE 20 /* one twentieth must be free */
 
 static const struct {
@@ -60,7 +62,7 @@ take_lock(struct spool *s)
     s->lock_fd = openat(s->dir_fd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (s->lock_fd == -1)
         return log_errno(errno, "spool=%s file=" LOCK_FILE ": %m", s->path);
-    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) == -1) {
+    if (file_lock(s->lock_fd, LOCK_WAIT_MS) == -1) {
         if (errno != EWOULDBLOCK)
             return log_errno(errno, "spool=%s file=" LOCK_FILE ": %m", s->path);
         if (file_read(s->dir_fd, LOCK_FILE, SMALL_FILE, &holder) == -1 || holder.len == 0)

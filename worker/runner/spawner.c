@@ -12,10 +12,8 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "worker/runner/journal.h"
@@ -27,7 +25,6 @@
 #define SPAWNER_NAME "hler-spawner"
 #define SPAWNER_UMASK 077
 #define LOCK_WAIT_MS 10000
-#define LOCK_POLL_MS 50
 #define FILE_MODE 0600
 
 struct spawner_state {
@@ -44,18 +41,10 @@ static char *slots[REQUEST_STRINGS];
 static int
 open_lock(int spool_fd)
 {
-    static const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * CLOCK_MS_NS};
-    int64_t give_up = clock_mono_ns() + LOCK_WAIT_MS * CLOCK_MS_NS;
+    CLEANUP(file_cleanup_close)
     int fd = openat(spool_fd, SPAWNER_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
 
-    while (fd != -1 && flock(fd, LOCK_EX | LOCK_NB) == -1) {
-        if (errno != EWOULDBLOCK || clock_mono_ns() > give_up) {
-            file_cleanup_close(&fd);
-            return -1;
-        }
-        (void)nanosleep(&pause, NULL);
-    }
-    return fd;
+    return fd != -1 && file_lock(fd, LOCK_WAIT_MS) == 0 ? file_take(&fd) : -1;
 }
 
 /* The journal, locked.  EEXIST = this attempt was started before.  Returns its descriptor, which
