@@ -41,9 +41,10 @@ json_parse(const char *text, size_t len, struct json_error *err)
     if (tokener == NULL)
         log_panic("json: no memory");
     object = json_tokener_parse_ex(tokener, text, (int)len);
+    /* What jsonscan has let through is not wrong; without memory json-c says "success". */
     if (object == NULL)
-        snprintf(err->text, sizeof err->text, "not JSON: %s",
-                 json_tokener_error_desc(json_tokener_get_error(tokener)));
+        log_panic("json: %s, which is a lack of memory here",
+                  json_tokener_error_desc(json_tokener_get_error(tokener)));
     json_tokener_free(tokener);
     return object;
 }

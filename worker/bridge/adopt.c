@@ -9,11 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "worker/bridge/bridge.h"
 
 #define PATH_SIZE (IDENT_NAME_SIZE + 16)
+#define UNREAD_MS 10000
 
 static bool
 has_journal(const struct bridge *b, const char *text)
@@ -102,8 +104,10 @@ adopt_one(struct bridge *b, const char *text)
     struct offer offer;
 
     if (attempt_dir_offer(b->spool.dir_fd, text, &offer) == -1) {
-        /* Cut off while it was made; with a journal it needs a person. */
-        if (!has_journal(b, text) && file_remove_tree(b->spool.dir_fd, text) == -1)
+        /* Cut off while it was made; but with a journal it may run. */
+        if (has_journal(b, text))
+            b->unread_until_ns = clock_mono_ns() + UNREAD_MS * CLOCK_MS_NS;
+        else if (file_remove_tree(b->spool.dir_fd, text) == -1)
             log_warn("attempt=%s: its directory cannot be removed: %m", text);
         return;
     }
@@ -130,10 +134,36 @@ is_leftover(const struct bridge *b, const char *entry)
            (attempt_dir_is_prepared(entry) || !has_journal(b, entry));
 }
 
+bool
+adopt_is_unread(const struct bridge *b, const struct attempt_name *name)
+{
+    char text[IDENT_NAME_SIZE];
+
+    return attempt_find(&b->attempts, name) == NULL && has_journal(b, ident_name_text(name, text));
+}
+
+/* One entry of the spool, again. */
+static void
+look_again(struct bridge *b, const char *entry, bool unread_too)
+{
+    struct attempt_name name;
+    char text[IDENT_NAME_SIZE];
+
+    if (is_leftover(b, entry)) {
+        if (file_remove_tree(b->spool.dir_fd, entry) == -1)
+            b->leftover = true;
+    } else if (unread_too && ident_name_parse(entry, &name) == 0 && adopt_is_unread(b, &name)) {
+        adopt_one(b, ident_name_text(&name, text));
+    }
+}
+
 void
 adopt_sweep(struct bridge *b)
 {
-    int fd = b->leftover ? openat(b->spool.dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    bool unread_too = b->unread_until_ns != 0 && clock_mono_ns() >= b->unread_until_ns;
+    int fd = b->leftover || unread_too
+                 ? openat(b->spool.dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+                 : -1;
     DIR *dir = fd != -1 ? fdopendir(fd) : NULL;
     struct dirent *d;
 
@@ -142,9 +172,10 @@ adopt_sweep(struct bridge *b)
         return;
     }
     b->leftover = false;
+    if (unread_too)
+        b->unread_until_ns = 0;
     while ((d = readdir(dir)) != NULL)
-        if (is_leftover(b, d->d_name) && file_remove_tree(b->spool.dir_fd, d->d_name) == -1)
-            b->leftover = true;
+        look_again(b, d->d_name, unread_too);
     (void)closedir(dir);
 }
 

@@ -114,6 +114,7 @@ struct bridge {
     char note[200];          /* for heartbeats: why nothing is taken */
     bool full;               /* the spool has no room */
     bool leftover;           /* a closed attempt's directory could not be removed */
+    int64_t unread_until_ns; /* when what could not be read is looked at again; 0 = all was */
     int64_t paused_until_ns; /* nothing could be started just now */
     struct loop_timer *tick;
 };
@@ -268,8 +269,10 @@ void lost_tell(struct bridge *b, struct attempt *attempt);
 /* --- adopt.c --- */
 /* Go on with what the spool holds. */
 int adopt_all(struct bridge *b) MUST_CHECK;
-/* Once more what could not be removed when its attempt was closed. */
+/* Once more what could not be removed when its attempt was closed, and what could not be read. */
 void adopt_sweep(struct bridge *b);
+/* Is it in the spool, though nobody could read what it is?  Then it may be running: nobody may say that it is not. */
+bool adopt_is_unread(const struct bridge *b, const struct attempt_name *name);
 /* Bring one from done/ back to be sent again.  NULL when there is none. */
 struct attempt *adopt_done(struct bridge *b, const struct attempt_name *name);
 /* After a spawner died with a request: what became of it? */

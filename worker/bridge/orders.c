@@ -122,6 +122,8 @@ report(struct bridge *b, const struct control *c)
 
     if (a == NULL)
         a = adopt_done(b, &c->name);
+    if (a == NULL && adopt_is_unread(b, &c->name))
+        return; /* "I do not have it" would let it run a second time; it is asked for again */
     if (a == NULL) {
         orders_never_start(b, &c->name);
         event_data_declined(&data, "this worker does not have it");
