@@ -1,10 +1,11 @@
 /* Intake: takes claims and states in, batch by batch.  A batch is closed when all that
- * had arrived is in it: so an idle system answers at once, and a busy one in bulk.
- * Only heartbeats, for which nobody waits, are gathered for a moment.
+ * had arrived is in it: so an idle system answers at once.  In a busy one the next batch is
+ * gathered for a moment, as are heartbeats, for which nobody waits.
  * Acked only after the commit; when the database is away the batch stays, and the
  * prefetch bounds what piles up behind it. */
 #include "dispatcher/intake.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
@@ -19,6 +20,10 @@
 /* Thousands of workers' heartbeats come evenly spread: a transaction each would keep the database
  * busy, and many in one would keep a claim waiting that comes meanwhile. */
 #define GATHER_MS 20
+/* A transaction costs as much as several events in it.  Where a batch had so many, more come at once: the
+ * next one waits for them, and what is gathered meanwhile goes for the price of a few. */
+#define BUSY_ITEMS 8
+#define BUSY_GATHER_MS 10
 
 enum { CONSUMER_CLAIMS, CONSUMER_STATE, CONSUMER_LIFE, CONSUMERS };
 
@@ -69,6 +74,8 @@ process(struct intake *in)
     }
     flow_well(in->flow);
     mq_ack(in->consumer, in->batch.last_tag, true);
+    in->busy_until_ns =
+        in->batch.n >= BUSY_ITEMS ? clock_mono_ns() + BUSY_GATHER_MS * CLOCK_MS_NS : 0;
     forget(in);
     if (in->moved)
         flow_nudge(in->flow);
@@ -97,16 +104,28 @@ on_delivery(struct mq *mq, const struct mq_delivery *delivery, void *ctx)
         process(in);
 }
 
+/* For how long what has come may wait for more. */
+static int64_t
+gather_ms(const struct intake *in)
+{
+    int64_t left_ns = in->busy_until_ns - clock_mono_ns();
+
+    if (!in->urgent)
+        return GATHER_MS;
+    return left_ns > 0 ? (left_ns + CLOCK_MS_NS - 1) / CLOCK_MS_NS : 0;
+}
+
 static void
 on_drained(struct mq *mq, void *ctx)
 {
     struct intake *in = ctx;
+    int64_t wait_ms = gather_ms(in);
 
     (void)mq;
-    if (in->urgent)
+    if (wait_ms == 0)
         process(in);
-    else if (in->batch.n > 0 && !loop_timer_armed(in->gather))
-        loop_timer_set(in->gather, GATHER_MS);
+    else if (in->batch.n > 0 && (in->urgent || !loop_timer_armed(in->gather)))
+        loop_timer_set(in->gather, wait_ms);
 }
 
 static void

@@ -16,8 +16,9 @@ struct intake {
     struct post *post;
     struct batch batch;
     struct loop_timer *retry, *gather;
-    bool urgent; /* the batch holds more than signs of life */
-    bool moved;  /* something may have become ready, or room in a pool's window */
+    bool urgent;           /* the batch holds more than signs of life */
+    int64_t busy_until_ns; /* the last batch was large: until then the next is gathered */
+    bool moved;            /* something may have become ready, or room in a pool's window */
 };
 
 /* What each message is, and whether it says what it may (intake_sort.c). */

@@ -13,6 +13,7 @@
 #define WINDOW_MESSAGES 256
 #define POLL_MS 10000     /* LISTEN is a hint, polling is the promise */
 #define PUMP_GAP_MS 5     /* a burst of hints is one round */
+#define ROOM_GAP_MS 20    /* what waits for room has a queue of others before it */
 #define CHORES_GAP_MS 25  /* stops and verdicts: not in each round of offers */
 #define STOP_WAIT_MS 1000 /* for confirms, at the end */
 #define WORK_CHANNEL "hler_work"
@@ -245,7 +246,7 @@ outbox_open(struct flow *flow)
 static void
 outbox_nudged(void *self)
 {
-    pump_in(self, PUMP_GAP_MS);
+    pump_in(self, ROOM_GAP_MS);
 }
 
 static void
