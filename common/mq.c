@@ -19,8 +19,11 @@
 #define RETRY_MIN_MS 200
 #define RETRY_MAX_MS 10000
 #define STABLE_NS (10000 * CLOCK_MS_NS) /* up this long = the back-off starts anew */
-#define PUMP_MAX_MS 5000
-#define PUMPS_PER_HEARTBEAT 3
+/* The broker sends its heartbeat after half of the time agreed on.  A little longer without one, and
+ * we look by ourselves: so an idle connection wakes nobody twice, and a dead one is missed after 2.2
+ * times it. */
+#define PUMP_PERCENT 55
+#define PUMP_MAX_MS 20000
 #define CHECKS_PER_TIMEOUT 4
 #define ROUNDS 16 /* of MQ_FRAMES, before other sources of the loop have their turn */
 #define DEFAULT_WINDOW_MESSAGES 256
@@ -183,44 +186,40 @@ check_confirms(struct mq *mq)
         mq_break(mq, "no confirm within %d ms", mq->config.confirm_timeout_ms);
 }
 
-static void
-on_readable(void *ctx, uint32_t events)
-{
-    struct mq *mq = ctx;
-
-    (void)events; /* errors too are found by reading */
-    enter(mq);
-    drain(mq);
-    leave(mq);
-}
-
-static void
-on_soon(void *ctx)
-{
-    on_readable(ctx, 0);
-}
-
 static int64_t
 pump_ms(const struct mq *mq)
 {
-    int64_t ms = mq->config.heartbeat_s * 1000 / PUMPS_PER_HEARTBEAT;
+    int64_t ms = mq->config.heartbeat_s * 1000 * PUMP_PERCENT / 100;
 
     if (mq->confirms && mq->config.confirm_timeout_ms / CHECKS_PER_TIMEOUT < ms)
         ms = mq->config.confirm_timeout_ms / CHECKS_PER_TIMEOUT;
     return ms < 1 || ms > PUMP_MAX_MS ? PUMP_MAX_MS : ms;
 }
 
-/* librabbitmq sends heartbeats and misses those of the broker only while it reads. */
+/* librabbitmq sends heartbeats and misses those of the broker only while it reads: whatever woke
+ * us does for the timer, too. */
 static void
-on_pump(void *ctx)
+pump(struct mq *mq)
 {
-    struct mq *mq = ctx;
-
-    loop_timer_set(mq->pump_timer, pump_ms(mq));
+    if (mq->conn != NULL)
+        loop_timer_set(mq->pump_timer, pump_ms(mq));
     enter(mq);
     drain(mq);
     check_confirms(mq);
     leave(mq);
+}
+
+static void
+on_readable(void *ctx, uint32_t events)
+{
+    (void)events; /* errors too are found by reading */
+    pump(ctx);
+}
+
+static void
+on_timer(void *ctx)
+{
+    pump(ctx);
 }
 
 static void
@@ -271,8 +270,8 @@ mq_new(struct loop *loop, const struct mq_config *config, const struct mq_handle
                  config->window_bytes > 0 ? config->window_bytes : DEFAULT_WINDOW_BYTES);
     mq->guard = mq_guard_new(config->call_timeout_ms);
     mq->connect_timer = loop_timer_new(loop, on_connect, mq);
-    mq->pump_timer = loop_timer_new(loop, on_pump, mq);
-    mq->soon_timer = loop_timer_new(loop, on_soon, mq);
+    mq->pump_timer = loop_timer_new(loop, on_timer, mq);
+    mq->soon_timer = loop_timer_new(loop, on_timer, mq);
     return mq;
 }
 
