@@ -123,9 +123,12 @@ flow_exec(struct flow *flow, const char *sql, const struct pg_param *params, siz
           struct pg_result **result)
 {
     enum pg_status status = PG_RETRY;
+    bool was_up = pg_is_up(flow->pg);
 
     for (int i = 0; i < CONFLICT_TRIES && status == PG_RETRY; i++)
         status = pg_exec(flow->pg, sql, params, n, result);
+    if (!was_up && pg_is_up(flow->pg))
+        loop_wake(flow->home, flow->connected, flow);
     switch (status) {
     case PG_OK:
         note_well(flow, sql);

@@ -36,8 +36,9 @@ struct flow {
     const struct flow_kind *kind;
     const struct preferences *settings;
     struct counters *counters;
-    struct flow *nudges; /* whom this flow wakes; NULL = nobody */
-    struct loop *home;   /* main's: told when the flow has ended */
+    struct flow *nudges;           /* whom this flow wakes; NULL = nobody */
+    struct loop *home;             /* main's: told what follows */
+    void (*connected)(void *flow); /* to the database, anew */
     void (*ended)(void *flow);
     void *program; /* main's */
     struct loop *loop;

@@ -10,6 +10,7 @@
 #include "common/config.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/resident.h"
 #include "dispatcher/clock_flow.h"
 #include "dispatcher/intake.h"
 #include "dispatcher/outbox.h"
@@ -18,6 +19,7 @@
 
 #define END_WAIT_MS 4500
 #define SCHEMA_RETRY_MS 1000
+#define SETTLE_MS 2000
 #define USAGE_EXIT 2
 #define ARENAS 2                /* of malloc: few threads, little memory */
 #define MMAP_BYTES (128 * 1024) /* blocks of a large batch go back to the system */
@@ -29,7 +31,7 @@ struct program {
     struct counters counters;
     struct loop *loop;
     struct pg *pg; /* for the check at the start only */
-    struct loop_timer *start, *end;
+    struct loop_timer *start, *settle, *end;
     enum schema_state schema;
     struct flow flows[FLOWS];
     size_t n_started, n_ended;
@@ -53,6 +55,23 @@ struct options {
     const char *config;
     bool check, print;
 };
+
+/* Connecting took libraries that work does not need. */
+static void
+on_settled(void *ctx)
+{
+    (void)ctx;
+    resident_release();
+}
+
+static void
+on_flow_connected(void *ctx)
+{
+    const struct flow *flow = ctx;
+    const struct program *p = flow->program;
+
+    loop_timer_set(p->settle, SETTLE_MS);
+}
 
 static void
 on_flow_ended(void *ctx)
@@ -82,6 +101,7 @@ start_flows(struct program *p)
         flow->counters = &p->counters;
         flow->nudges = i == INTAKE || i == CLOCK ? &p->flows[OUTBOX] : NULL;
         flow->home = p->loop;
+        flow->connected = on_flow_connected;
         flow->ended = on_flow_ended;
         flow->program = p;
         flow_start(flow);
@@ -152,12 +172,14 @@ run(struct program *p)
     loop_signal(p->loop, SIGINT, on_end, p);
     p->pg = pg_new(p->settings.dsn, "hler-dispatcher start", (int)p->settings.pg_timeout_ms);
     p->start = loop_timer_new(p->loop, on_start, p);
+    p->settle = loop_timer_new(p->loop, on_settled, p);
     p->end = loop_timer_new(p->loop, on_too_late, p);
     loop_timer_set(p->start, 0);
     loop_run(p->loop);
     free_flows(p);
     pg_free(p->pg);
     loop_timer_free(p->start);
+    loop_timer_free(p->settle);
     loop_timer_free(p->end);
     loop_free(p->loop);
 }
