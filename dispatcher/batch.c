@@ -44,16 +44,40 @@ item_free(struct item *item)
     mem_cleanup(&item);
 }
 
-struct item *
-batch_add(struct batch *batch, const char *queue, const struct mq_delivery *delivery)
+static void
+append(struct batch *batch, struct item *item)
 {
-    struct item *item = item_new(queue, delivery);
-
     if (batch->n == batch->cap) {
         batch->cap = batch->cap == 0 ? FIRST_CAP : 2 * batch->cap;
         batch->items = mem_resize(batch->items, batch->cap * sizeof(struct item *));
     }
     batch->items[batch->n++] = item;
+}
+
+struct item *
+batch_add_part(struct batch *batch, const struct item *whole, const struct event_piece *part)
+{
+    struct item *item = mem_alloc(sizeof *item);
+
+    item->work = WORK_DEAD;
+    item->queue = whole->queue;
+    item->routing_key = whole->routing_key;
+    item->type = whole->type;
+    item->message_id = whole->message_id;
+    item->user = whole->user;
+    item->reply_to = whole->reply_to;
+    item->body = part->body;
+    item->len = part->len;
+    append(batch, item);
+    return item;
+}
+
+struct item *
+batch_add(struct batch *batch, const char *queue, const struct mq_delivery *delivery)
+{
+    struct item *item = item_new(queue, delivery);
+
+    append(batch, item);
     batch->bytes += item->body != NULL ? item->len : 0;
     batch->last_tag = delivery->tag;
     return item;

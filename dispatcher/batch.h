@@ -9,6 +9,7 @@
 #include "dispatcher/flow.h"
 #include "proto/claim.h"
 #include "proto/event.h"
+#include "proto/event_batch.h"
 #include "proto/fault.h"
 
 /* Deliveries that are recorded together and acked together, after the commit. */
@@ -32,7 +33,7 @@ struct item {
     const char *routing_key, *type, *message_id, *user, *reply_to; /* NULL = absent */
     const char *body;                                              /* NULL = too large to be kept */
     size_t len;
-    char *strings;       /* one allocation for all of the above */
+    char *strings;       /* one allocation for all of the above; NULL = they are another item's */
     struct claim *claim; /* decoded; NULL when it is none */
     struct event event;  /* decoded; root NULL when it is none */
     struct fault fault;  /* WORK_DEAD */
@@ -47,6 +48,9 @@ struct batch {
 
 /* Copy a delivery to the end; its work is WORK_DEAD until the caller has decoded it. */
 struct item *batch_add(struct batch *batch, const char *queue, const struct mq_delivery *delivery);
+/* Add a part of an item's body as an item of its own, which has the rest from that one; body lies in it. */
+struct item *batch_add_part(struct batch *batch, const struct item *whole,
+                            const struct event_piece *part);
 void batch_clear(struct batch *batch);
 void batch_free(struct batch *batch); /* and the memory */
 

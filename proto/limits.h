@@ -8,6 +8,7 @@
 #define LIMIT_OUTPUTS_BYTES (64u * 1024u)   /* outputs of a task, as text */
 #define LIMIT_VALUE_BYTES (64u * 1024u)     /* value of one result, as text */
 #define LIMIT_OUTPUT_BYTES (64u * 1024u)    /* bytes of output in one event */
+#define LIMIT_BATCH_EVENTS 64               /* events in one message */
 #define LIMIT_CLAIMS 64                     /* attempts in one claim message */
 #define LIMIT_SLOTS 10000                   /* of one worker */
 #define LIMIT_END_MESSAGE_BYTES 1000        /* message line of an end */

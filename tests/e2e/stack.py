@@ -47,6 +47,11 @@ NOWHERE = """types = ( { name = "test.nowhere"; version = 1; fields = ();
   tasks = ( { name = "run"; executor = "no-such-executor"; spec = { }; } ); } );"""
 
 
+def events_of(body):
+    """The events of a message's parsed body."""
+    return body if isinstance(body, list) else [body]
+
+
 class Listener:
     """A stranger: reads one queue with pika and nothing else."""
 
@@ -54,7 +59,7 @@ class Listener:
         self.connection = pika.BlockingConnection(pika.URLParameters(url))
         self.channel = self.connection.channel()
         self.queue = queue
-        self.messages = [] # (routing key, properties, parsed body)
+        self.messages = [] # (routing key, properties, parsed body: an event, or a list of them)
         self.raw = [] # the same with the bytes
 
     def read(self):
@@ -76,7 +81,7 @@ class Listener:
 
     def events(self, operation):
         """The events of one operation, as they came."""
-        return [e for key, _, e in self.read() if key.split(".")[4:5] == [str(operation)]]
+        return [e for key, _, body in self.read() if key.split(".")[4:5] == [str(operation)] for e in events_of(body)]
 
     def close(self):
         self.connection.close()

@@ -129,9 +129,9 @@ def test_limits_are_those_of_the_program():
     said = {row[0].strip(): row[1] for row in tables}
     for text, name in (("any AMQP message body", "MESSAGE"), ("inputs of an operation, as text", "INPUTS"),
                        ("outputs of a task, as text", "OUTPUTS"), ("value of one result, as text", "VALUE"),
-                       ("output in one event", "OUTPUT"), ("claims in one message", "CLAIMS"), ("message line of an end", "END_MESSAGE")):
+                       ("output in one event", "OUTPUT"), ("claims in one message", "CLAIMS"), ("events in one message", "BATCH_EVENTS"), ("message line of an end", "END_MESSAGE")):
         value = 1
-        key = f"LIMIT_{name}" if name == "CLAIMS" else f"LIMIT_{name}_BYTES"
+        key = f"LIMIT_{name}" if name in ("CLAIMS", "BATCH_EVENTS") else f"LIMIT_{name}_BYTES"
         for factor in re.findall(r"\d+", header[key]):
             value *= int(factor)
         number, unit = re.match(r"([\d,]+) ?(\w*)", said[text]).groups()

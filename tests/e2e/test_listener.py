@@ -3,7 +3,7 @@ import json
 
 import pika
 
-from stack import wait_for
+from stack import events_of, wait_for
 
 
 def test_a_listener_that_never_reads_and_one_that_rejects(make_stack):
@@ -30,9 +30,7 @@ def test_a_listener_that_never_reads_and_one_that_rejects(make_stack):
             method, _, body = fine.basic_get(made["fine"]["queue"], auto_ack=True)
             if method is None:
                 break
-            event = json.loads(body)
-            if event["type"] == "aegir.hler.attempt.finished.v1":
-                heard.add(event["operation"])
+            heard.update(e["operation"] for e in events_of(json.loads(body)) if e["type"] == "aegir.hler.attempt.finished.v1")
         return len(heard) == len(operations)
 
     wait_for(all_ended, timeout=60, what="all ends at the listener that reads")

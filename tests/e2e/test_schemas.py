@@ -66,7 +66,9 @@ def test_everything_on_the_wire_is_valid(traced):
                         "aegir.hler.attempt.finished.v1", "aegir.hler.dispatcher.tick.v1", "aegir.hler.operation.failed.v1"} <= seen
             kind = properties.headers["properties"].get("type") or "none"
             seen.add(kind)
-            fault = jsonschema.exceptions.best_match(checks[BY_TYPE.get(kind, "event")].iter_errors(json.loads(body)))
+            batch = "cloudevents-batch" in (properties.headers["properties"].get("content_type") or "")
+            schema = BY_TYPE.get(kind, "event_batch" if batch else "event")
+            fault = jsonschema.exceptions.best_match(checks[schema].iter_errors(json.loads(body)))
             if fault:
                 faults.append(f"{kind}: {fault.json_path}: {fault.message[:300]}")
 
@@ -77,5 +79,5 @@ def test_everything_on_the_wire_is_valid(traced):
 def test_the_schemas_refuse_what_is_wrong():
     checks = validators()
     for name, message in (("offer", {"v": 1}), ("claim", {"v": 2}), ("answer", {}), ("control", {"v": 1, "kind": 5}),
-                          ("event", {"specversion": "0.3"})):
+                          ("event", {"specversion": "0.3"}), ("event_batch", []), ("event_batch", [{}])):
         assert list(checks[name].iter_errors(message)), name

@@ -9,6 +9,7 @@ import pika
 
 import inject_clone
 import plan
+from stack import events_of
 
 TAPS = (("hler.tasks", "default"), ("hler.results", "#"), ("hler.claims", "claim"))
 OURS = "chaos-" # forgeries are known by their message id
@@ -112,10 +113,11 @@ def forged(message, user, change):
     """The same message, sent by `user`, its body changed by change(body), marked so that I7 knows it again."""
     key, old, body = message
     body = json.loads(body)
-    change(body)
-    for place in (body, body.get("data")):
-        if isinstance(place, dict):
-            place["chaos"] = "forged" # what is set aside may hold either
+    for one in events_of(body):
+        change(one)
+        for place in (one, one.get("data")):
+            if isinstance(place, dict):
+                place["chaos"] = "forged" # what is set aside may hold either
     properties = pika.BasicProperties(content_type=old.content_type, type=old.type, message_id=f"{OURS}{uuid.uuid4()}",
                                       user_id=user, delivery_mode=2, reply_to=old.reply_to)
     return (".".join([user] + key.split(".")[1:]) if "." in key else key, properties, json.dumps(body).encode())

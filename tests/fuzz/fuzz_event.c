@@ -1,8 +1,9 @@
-/* An event from the broker.  The input is the delivery's user, its routing key and the body, with a
+/* An event, or a batch of them, from the broker.  The input is the delivery's user, its routing key and the body, with a
  * newline behind each of the first two. */
 #include "common/buf.h"
 #include "common/json.h"
 #include "proto/event.h"
+#include "proto/event_batch.h"
 #include "tests/fuzz/fuzz.h"
 
 /* Cut one line off the input, as a string. */
@@ -35,14 +36,47 @@ check_again(const struct event_delivery *first, struct event *event)
     event_free(&back);
 }
 
+static void
+read_event(const struct event_delivery *delivery)
+{
+    struct fault fault = {0};
+    struct event event;
+
+    if (event_decode(delivery, &event, &fault) == -1)
+        return;
+    fuzz_check(delivery->user != NULL && strcmp(event.worker, delivery->user) == 0);
+    check_again(delivery, &event);
+    event_free(&event);
+}
+
+/* Its pieces lie in it, in order and apart. */
+static void
+read_batch(const struct event_delivery *batch)
+{
+    struct event_piece pieces[LIMIT_BATCH_EVENTS];
+    struct fault fault = {0};
+    const char *from = batch->body;
+    int n = event_batch_split(batch->body, batch->len, pieces, &fault);
+
+    fuzz_check(n == -1 ? fault.text[0] != '\0' : n >= 1 && n <= LIMIT_BATCH_EVENTS);
+    for (int i = 0; i < n; i++) {
+        struct event_delivery one = *batch;
+
+        fuzz_check(pieces[i].body > from && pieces[i].len >= 2 && pieces[i].body[0] == '{');
+        from = pieces[i].body + pieces[i].len;
+        fuzz_check(from < batch->body + batch->len);
+        one.body = pieces[i].body;
+        one.len = pieces[i].len;
+        read_event(&one);
+    }
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     CLEANUP(buf_free) struct buf user = {0};
     CLEANUP(buf_free) struct buf key = {0};
     struct event_delivery delivery;
-    struct fault fault = {0};
-    struct event event;
 
     take_line(&data, &size, &user);
     take_line(&data, &size, &key);
@@ -50,10 +84,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                        .routing_key = key.len > 0 ? key.data : "",
                                        .body = (const char *)data,
                                        .len = size};
-    if (event_decode(&delivery, &event, &fault) == -1)
-        return 0;
-    fuzz_check(delivery.user != NULL && strcmp(event.worker, delivery.user) == 0);
-    check_again(&delivery, &event);
-    event_free(&event);
+    if (event_batch_is(delivery.body, delivery.len))
+        read_batch(&delivery);
+    else
+        read_event(&delivery);
     return 0;
 }

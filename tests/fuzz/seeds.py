@@ -31,7 +31,8 @@ def messages(name):
 
 
 def deliveries():
-    return [f"{case.get('user') or ''}\n{case.get('routing_key') or ''}\n".encode() + body_of(case) for case in vectors("event")]
+    return [f"{case.get('user') or ''}\n{case.get('routing_key') or ''}\n".encode() + body_of(case)
+            for case in vectors("event") + vectors("event_batch")]
 
 
 def record(seq, kind, payload):

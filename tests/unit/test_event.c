@@ -30,14 +30,16 @@ round_trip(enum journal_kind kind, const void *payload, size_t len, struct event
     struct journal_record r = {
         .head = {.len = (uint32_t)len, .seq = SEQ, .kind = (uint16_t)kind, .wall_us = 1}};
     struct names_words words = {about.worker, about.requester, about.operation, about.name.task};
+    struct record_context context = {.about = &about, .instance = TASK};
     struct buf one = {0}, two = {0};
     char key[NAMES_SIZE];
     struct event_delivery delivery;
     struct fault fault = {0};
 
     r.payload = payload;
-    record_encode(&r, &about, TASK, &one);
-    record_encode(&r, &about, TASK, &two);
+    context.kind = record_kind(&r);
+    record_encode(&r, &context, &one);
+    record_encode(&r, &context, &two);
     assert_int_equal(one.len, two.len);
     assert_memory_equal(one.data, two.data, one.len);
     delivery =

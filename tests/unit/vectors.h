@@ -14,7 +14,8 @@
 struct vector {
     const char *name, *reason; /* reason NULL = a good one */
     const char *user, *routing_key;
-    const char *body; /* NULL = it was not kept */
+    const char *events; /* of a batch: what each of them is; NULL = no batch */
+    const char *body;   /* NULL = it was not kept */
     size_t len;
 };
 
@@ -88,7 +89,8 @@ vector_run(struct json_object *o, vector_fn *fn)
     struct vector vector = {.name = vector_text(o, "name"),
                             .reason = vector_text(o, "reason"),
                             .user = vector_text(o, "user"),
-                            .routing_key = vector_text(o, "routing_key")};
+                            .routing_key = vector_text(o, "routing_key"),
+                            .events = vector_text(o, "events")};
 
     vector.len = vector_body(o, &body);
     if (body.data == NULL && vector.len == 0)

@@ -32,7 +32,7 @@ struct flight {
     int next; /* of the same stream, or of the free ones; -1 = none */
     int64_t taken_ns;
     struct stream *stream;
-    uint64_t end_offset; /* FLIGHT_RECORD: behind the record */
+    uint64_t end_offset; /* FLIGHT_RECORD: behind the record, or the last of several */
     struct notice *notice;
     int64_t claim; /* FLIGHT_CLAIM: its number */
 };
@@ -45,9 +45,11 @@ struct link {
     int free_flight;             /* first free one; -1 = window full */
     struct stream *first, *last; /* with something to read: served in turn */
 
-    /* One record that was taken from its journal and found no room. */
+    /* What was taken from a journal and is not published, while it is gathered or since it found no room. */
     struct stream *waiting; /* NULL = none */
-    struct buf body;
+    struct buf
+        body; /* of a batch, also while it is one event: that is what lies between the brackets */
+    size_t events;
     char key[NAMES_SIZE], id[EVENT_ID_SIZE];
     enum event_kind kind;
     uint64_t end_offset;

@@ -2,10 +2,13 @@
  * and what is prepared and found no room. */
 #include "common/clock.h"
 #include "common/loop.h"
+#include "proto/event_batch.h"
 #include "worker/bridge/bridge.h"
 #include "worker/bridge/record.h"
 
-#define TURN_RECORDS 8 /* of one stream before the next has its turn */
+#define TURN_MESSAGES 8 /* of one stream before the next has its turn */
+/* A batch takes no more of the window than one full record of output. */
+#define BATCH_BYTES LIMIT_OUTPUT_BYTES
 /* In one go: a flood must not hold up a grant, which the same thread waits for. */
 #define PUMP_NS (CLOCK_MS_NS / 2)
 
@@ -54,35 +57,61 @@ link_forget(struct link *l, struct stream *s)
     s->queued = false;
 }
 
-/* Build the event of a record in l->body. */
+/* One more event of this stream. */
 static void
-prepare(struct link *l, struct stream *s, const struct journal_record *record)
+add_event(struct link *l, struct stream *s, const struct journal_record *record)
 {
     struct event_about about = attempt_about(s->attempt, l->bridge->settings.user);
     struct names_words words = {about.worker, about.requester, about.operation, about.name.task};
+    const struct record_context context = {l->kind, &about, l->bridge->spool.instance};
 
-    l->kind = record_kind(record);
-    buf_clear(&l->body);
-    record_encode(record, &about, l->bridge->spool.instance, &l->body);
-    names_routing_key(l->kind, &words, l->key);
-    event_attempt_id(l->kind, &about.name, (int64_t)record->head.seq, l->id);
+    buf_puts(&l->body, l->events == 0 ? "[" : ",");
+    record_encode(record, &context, &l->body);
+    if (l->events++ == 0) {
+        names_routing_key(l->kind, &words, l->key);
+        event_attempt_id(l->kind, &about.name, (int64_t)record->head.seq, l->id);
+    }
     l->end_offset = record->end_offset;
     l->waiting = s;
+}
+
+/* Build a message in l->body: of a record, and of those behind it that are there already and have the
+ * same key.  Nothing waits for more.  Says what ended it. */
+static enum stream_step
+prepare(struct link *l, struct stream *s, struct journal_record *record)
+{
+    enum stream_step step = STREAM_RECORD;
+
+    buf_clear(&l->body);
+    l->events = 0;
+    l->kind = record_kind(record);
+    add_event(l, s, record);
+    while (event_bulk(l->kind) && l->events < LIMIT_BATCH_EVENTS && l->body.len < BATCH_BYTES &&
+           (step = stream_next(s, record)) == STREAM_RECORD) {
+        if (l->body.len + record->head.len > BATCH_BYTES || record_kind(record) != l->kind) {
+            stream_unread(s, record);
+            break;
+        }
+        add_event(l, s, record);
+    }
+    buf_puts(&l->body, "]");
+    return step;
 }
 
 /* Publish what is prepared.  -1: no room. */
 static int
 send_prepared(struct link *l)
 {
+    bool one = l->events == 1;
     struct flight flight = {
         .kind = FLIGHT_RECORD, .stream = l->waiting, .end_offset = l->end_offset};
     struct mq_message m = {.exchange = NAMES_RESULTS,
                            .routing_key = l->key,
-                           .content_type = EVENT_CONTENT_TYPE,
+                           .content_type = one ? EVENT_CONTENT_TYPE : EVENT_BATCH_CONTENT_TYPE,
                            .type = event_type(l->kind),
                            .message_id = l->id,
-                           .body = l->body.data,
-                           .len = l->body.len,
+                           .body = one ? l->body.data + 1 : l->body.data,
+                           .len = one ? l->body.len - 2 : l->body.len, /* without its brackets */
                            .persistent = true,
                            .mandatory = true};
 
@@ -110,14 +139,18 @@ serve(struct link *l, struct stream *s)
 {
     struct journal_record record;
     /* At a pace even a short turn of one stream is long for the others. */
-    int most = pace_is_on(&l->pace, clock_mono_ns()) ? 1 : TURN_RECORDS;
+    int most = pace_is_on(&l->pace, clock_mono_ns()) ? 1 : TURN_MESSAGES;
 
     for (int n = 0; n < most && !s->failed; n++) {
-        switch (stream_next(s, &record)) {
-        case STREAM_RECORD:
-            prepare(l, s, &record);
+        enum stream_step step = stream_next(s, &record);
+
+        if (step == STREAM_RECORD) {
+            step = prepare(l, s, &record);
             if (send_prepared(l) == -1)
                 return -1;
+        }
+        switch (step) {
+        case STREAM_RECORD:
             break;
         case STREAM_SKIPPED:
             link_queue(l, s);

@@ -96,17 +96,17 @@ start_pid(const struct journal_record *record)
 }
 
 void
-record_encode(const struct journal_record *record, const struct event_about *about,
-              const char *instance, struct buf *out)
+record_encode(const struct journal_record *record, const struct record_context *context,
+              struct buf *out)
 {
-    enum event_kind kind = record_kind(record);
+    const struct event_about *about = context->about;
     struct result_line line;
     struct event_result result;
 
-    event_open_attempt(out, kind, about, (int64_t)record->head.seq, record->head.wall_us);
-    switch (kind) {
+    event_open_attempt(out, context->kind, about, (int64_t)record->head.seq, record->head.wall_us);
+    switch (context->kind) {
     case EVENT_STARTED:
-        event_data_started(out, about->worker, instance, start_pid(record));
+        event_data_started(out, about->worker, context->instance, start_pid(record));
         break;
     case EVENT_FINISHED:
         record_finished(record, out);

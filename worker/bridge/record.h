@@ -13,9 +13,14 @@
 /* The kind of event that a record becomes. */
 enum event_kind record_kind(const struct journal_record *record);
 
-/* Append the whole event. */
-void record_encode(const struct journal_record *record, const struct event_about *about,
-                   const char *instance, struct buf *out);
+/* Append the whole event.  kind: its record_kind(), which takes a look at every byte. */
+struct record_context {
+    enum event_kind kind;
+    const struct event_about *about;
+    const char *instance; /* the spool's */
+};
+void record_encode(const struct journal_record *record, const struct record_context *context,
+                   struct buf *out);
 
 /* The `data` of `finished` (protocol section 6.1 and 9). */
 void record_finished(const struct journal_record *record, struct buf *out);

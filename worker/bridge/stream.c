@@ -70,10 +70,17 @@ stream_next(struct stream *s, struct journal_record *record)
                 s->behind_since_ns = clock_mono_ns();
             return STREAM_RECORD;
         }
-        if (s->flight_first == -1 && !s->failed)
+        if (s->behind_since_ns == 0)       /* nothing was taken that is not confirmed */
             s->confirmed = s->read_offset; /* the other stream's business */
     }
     return STREAM_SKIPPED;
+}
+
+void
+stream_unread(struct stream *s, const struct journal_record *record)
+{
+    journal_unread(s->reader, record);
+    s->read_offset = record->end_offset - sizeof record->head - record->head.len;
 }
 
 bool

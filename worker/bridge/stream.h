@@ -47,6 +47,9 @@ void stream_close(struct stream *stream);
 
 enum stream_step stream_next(struct stream *stream, struct journal_record *record);
 
+/* Have stream_next() give the record again that it has just given. */
+void stream_unread(struct stream *stream, const struct journal_record *record);
+
 /* Nothing is open and nothing was read that is unconfirmed. */
 bool stream_is_idle(const struct stream *stream);
 

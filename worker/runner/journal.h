@@ -115,6 +115,9 @@ enum journal_read { JOURNAL_RECORD, JOURNAL_NO_MORE, JOURNAL_TORN, JOURNAL_IO_ER
  * checksum fails (with the lock free it will never be whole: the journal ends before it). */
 enum journal_read journal_next(struct journal_reader *r, struct journal_record *out);
 
+/* Give the record again that the last call gave. */
+void journal_unread(struct journal_reader *r, const struct journal_record *record);
+
 /* True while a runner holds the journal. */
 bool journal_is_held(int fd);
 

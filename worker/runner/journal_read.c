@@ -150,6 +150,16 @@ journal_next(struct journal_reader *r, struct journal_record *out)
     return got;
 }
 
+void
+journal_unread(struct journal_reader *r, const struct journal_record *record)
+{
+    size_t len = sizeof record->head + record->head.len;
+
+    r->start -= len;
+    r->offset -= len;
+    r->seq--;
+}
+
 bool
 journal_is_held(int fd)
 {

@@ -1,0 +1,133 @@
+"""Several events in one message: in order, each judged by itself, to listeners as well."""
+import json
+import os
+import signal
+import uuid
+
+import pika
+
+from stack import wait_for
+from test_bad_input import event
+from test_dead import reject_all
+
+EVENTS = 150
+MOST = 64 # events in one message
+EMIT = """
+import json, os, socket
+s = socket.socket(socket.AF_UNIX)
+s.connect(os.environ["HLER_SOCKET"])
+for n in range(%d):
+    value = json.dumps({"kind": "step", "n": n, "pad": "x" * 100}).encode()
+    s.sendall(b"PROGRESS %%d\\n" %% len(value) + value)
+    assert s.recv(100) == b"OK\\n"
+    if n %% 50 == 49:
+        print(n, flush=True)
+""" % EVENTS
+KIND = "aegir.hler.attempt.{}.v1"
+BATCH = "application/cloudevents-batch+json; charset=utf-8"
+
+
+def test_what_lies_ready_goes_together_and_in_order(make_stack):
+    stack = make_stack("--workers", "1")
+    with open(stack.path("emit.py"), "w", encoding="utf-8") as f:
+        f.write(EMIT)
+    operation = stack.shell(f"echo up; while [ ! -e {stack.path('go')} ]; do sleep 0.05; done; python3 {stack.path('emit.py')};"
+                            f" touch {stack.path('over')}; hler-emit last 1", target=uuid.uuid4())
+    wait_for(lambda: stack.output(operation) == b"up\n", what="the start")
+    stack.signal("worker-1", signal.SIGSTOP)
+    open(stack.path("go"), "w", encoding="utf-8").close()
+    wait_for(lambda: os.path.exists(stack.path("over")), what="all to be said")
+    stack.signal("worker-1", signal.SIGCONT)
+    assert stack.wait(operation)["state"] == "succeeded"
+    stack.assert_complete(operation)
+    stack.assert_in_order(operation)
+    assert [e["data"]["n"] for e in stack.events(operation) if e["type"] == "progress"] == list(range(EVENTS))
+    listener = stack.listener()
+    wait_for(lambda: sum("seq" in e for e in listener.events(operation)) == stack.attempts(operation)[0]["last_seq"])
+    batches = [(p, body) for _, p, body in listener.messages if isinstance(body, list)]
+    listener.close()
+    assert batches and max(len(body) for _, body in batches) > MOST // 4
+    for properties, body in batches:
+        seqs = [e["seq"] for e in body]
+        assert 2 <= len(body) <= MOST and seqs == list(range(seqs[0], seqs[0] + len(seqs)))
+        assert properties.content_type == BATCH and properties.message_id == body[0]["id"]
+        assert {e["type"] for e in body} == {properties.type} and len({e["id"].rsplit(".", 1)[0] for e in body}) == 1
+    assert stack.one("SELECT count(*) FROM hler.dead_message") == 0
+
+
+class Done:
+    """An attempt that has ended, and what its worker may still say of it."""
+
+    def __init__(self, stack):
+        self.stack = stack
+        self.operation = stack.run("test.true")["id"]
+        attempt, = stack.attempts(self.operation)
+        self.worker, self.task = attempt["worker"], str(attempt["task"])
+        self.token = stack.one("SELECT token FROM hler.attempt WHERE task = %s", self.task, role="migrate")
+
+    def event(self, seq, kind="output", **change):
+        return json.loads(event(kind, seq, **{
+            "id": f"{change.get('subject', self.task)}.1.{self.token}.{seq}", "subject": self.task, "operation": str(self.operation),
+            "source": f"/hler/worker/{self.worker}", **change}))
+
+    def publish(self, body):
+        channel = self.stack.amqp(self.worker.replace("-", "_"))
+        channel.confirm_delivery()
+        channel.basic_publish("hler.results", f"{self.worker}.attempt.output.hler_frontend.{self.operation}.{self.task}",
+                              body if isinstance(body, bytes) else json.dumps(body), pika.BasicProperties(
+                                  content_type=BATCH, user_id=self.worker, type=KIND.format("output"), delivery_mode=2,
+                                  message_id=str(uuid.uuid4())), mandatory=True)
+
+    def texts(self):
+        return [(r["seq"], r["text"]) for r in self.stack.sql("SELECT seq, text FROM hler.output WHERE task = %s AND seq > 50 ORDER BY seq",
+                                                              self.task)]
+
+
+def test_a_bad_one_is_set_aside_alone(stack):
+    done = Done(stack)
+    before = stack.one("SELECT coalesce(max(id), 0) FROM hler.dead_message")
+    stranger = str(uuid.uuid4())
+    bad = {"bad_schema": done.event(91, data={"stream": "stdin", "text": "x"}),
+           "bad_version": done.event(92, type=KIND.format("output").replace("v1", "v2")),
+           "foreign": done.event(93, source="/hler/worker/somebody"),
+           "unknown_attempt": done.event(94, id=f"{done.task}.7.{done.token}.94", attempt=7),
+           "bad_key": done.event(95, subject=stranger)}
+    state = done.event(96, "finished")
+    done.publish([done.event(90), *bad.values(), state, done.event(97), done.event(97)])
+    wait_for(lambda: [s for s, _ in done.texts()] == [90, 97], what="the good ones")
+    wait_for(lambda: stack.one("SELECT count(*) FROM hler.dead_message WHERE id > %s", before) == len(bad) + 1)
+    rows = stack.sql("SELECT id, reason, body, facts, copies FROM hler.dead_message WHERE id > %s ORDER BY id", before)
+    assert sorted(r["reason"] for r in rows) == sorted([*bad, "bad_key"]) and {r["copies"] for r in rows} == {1}
+    bodies = {r["reason"]: json.loads(bytes(r["body"])) for r in rows if r["reason"] in ("bad_schema", "bad_version", "foreign")}
+    assert all(bodies[reason] == bad[reason] for reason in bodies)
+    # Each is an event of its own now: the program of tomorrow reads it.
+    number = next(r["id"] for r in rows if r["reason"] == "bad_version")
+    stack.sql("UPDATE hler.dead_message SET body = convert_to(replace(convert_from(body, 'UTF8'), '.v2', '.v1'), 'UTF8')"
+              " WHERE id = %s", number, role="migrate")
+    assert "settled" in stack.hler("dead", "redrive", str(number))
+    assert [s for s, _ in done.texts()] == [90, 92, 97]
+
+
+def test_what_is_no_batch_is_set_aside_as_a_whole(stack):
+    done = Done(stack)
+    good = json.dumps(done.event(90)).encode()
+    for body, reason in ((b"[]", "bad_json"), (b"[[" + good + b"]]", "bad_json"), (b"[" + good + b"," + good[:-1], "bad_json"),
+                         (b"[" + b",".join([good] * (MOST + 1)) + b"]", "bad_schema"), (b"[" * 100000, "bad_json")):
+        before = stack.one("SELECT coalesce(max(id), 0) FROM hler.dead_message")
+        done.publish(body)
+        rows = wait_for(lambda b=before: stack.sql("SELECT reason, size FROM hler.dead_message WHERE id > %s", b))
+        assert [(r["reason"], r["size"]) for r in rows] == [(reason, len(body))]
+    assert done.texts() == []
+
+
+def test_a_batch_that_the_broker_gave_up(make_stack):
+    stack = make_stack("--workers", "1")
+    done = Done(stack)
+    stack.kill("dispatcher-1")
+    done.publish([done.event(90), done.event(91)])
+    channel = stack.amqp("dispatcher")
+    wait_for(lambda: reject_all(channel, "hler.output", lambda kind: kind == KIND.format("output")), what="the batch")
+    stack.restart("dispatcher-1")
+    wait_for(lambda: stack.one("SELECT count(*) FROM hler.dead_message WHERE reason = 'undeliverable'") == 2)
+    outcomes = json.loads(stack.hler("dead", "redrive", "--fault", "undeliverable", "--json"))
+    assert [o["outcome"] for o in outcomes] == ["settled"] * 2 and [s for s, _ in done.texts()] == [90, 91]
