@@ -85,12 +85,14 @@ struct bridge {
         struct loop_timer *soon;
     } heartbeat;
 
-    struct { /* sender.c */
+    struct { /* watch.c */
         int fd;
         struct loop_source *source;
         struct attempt *buckets[WATCH_BUCKETS];
-        struct loop_timer *sweep;
+        struct loop_timer *gather; /* until the next look */
+        int64_t looked_ns;
     } watches;
+    struct loop_timer *sweep; /* sender.c */
 
     struct { /* launch.c */
         struct spawner *spawner;
@@ -237,6 +239,8 @@ void closing_drop(struct bridge *b, struct attempt *attempt);
 /* --- sender.c: journals to events --- */
 int sender_init(struct bridge *b) MUST_CHECK;
 void sender_free(struct bridge *b);
+/* Something was written to the journal, or its last writer has gone. */
+void sender_look(struct bridge *b, struct attempt *attempt);
 /* Open the journal of an attempt (its directory's, or done/'s) and follow it from what
  * was confirmed before.  -1 after logging. */
 int sender_open(struct bridge *b, struct attempt *attempt) MUST_CHECK;
@@ -258,6 +262,13 @@ void sender_wake(struct bridge *b, struct attempt *attempt);
 int64_t sender_oldest_unsent_ms(const struct bridge *b);
 int64_t sender_bytes(const struct bridge *b); /* of the journals that are open */
 bool sender_all_sent(const struct bridge *b);
+
+/* --- watch.c: which journals have something new --- */
+int watch_init(struct bridge *b) MUST_CHECK;
+void watch_free(struct bridge *b);
+/* Until watch_remove().  A failure is logged, and the sweep finds what is new instead. */
+void watch_add(struct bridge *b, struct attempt *attempt);
+void watch_remove(struct bridge *b, struct attempt *attempt);
 
 /* --- lost.c --- */
 /* The runner is gone without an end: end what it left, and tell. */

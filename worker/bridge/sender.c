@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,7 +17,6 @@
 #include "worker/bridge/bridge.h"
 
 #define SWEEP_MS 1000
-#define EVENT_BUFFER 4096
 #define SENT_FILE "sent"
 #define SENT_STEP (256u * 1024u) /* rewritten after so many more bytes were confirmed */
 #define PATH_SIZE (IDENT_NAME_SIZE + 16)
@@ -59,48 +57,6 @@ write_sent(const struct bridge *b, struct attempt *a)
         a->sent_written = offsets[STREAM_STATE] + offsets[STREAM_BULK];
 }
 
-static void
-watch(struct bridge *b, struct attempt *a)
-{
-    CLEANUP(mem_cleanup)
-    char *path = mem_printf("%s/%s/" JOURNAL_FILE, b->spool.path, a->text);
-    int wd = inotify_add_watch(b->watches.fd, path, IN_MODIFY | IN_CLOSE_WRITE);
-
-    if (wd == -1) {
-        log_warn("attempt=%s: cannot be watched, looking every second: %m", a->text);
-        return;
-    }
-    a->watch = wd;
-    a->next_watched = b->watches.buckets[wd % WATCH_BUCKETS];
-    b->watches.buckets[wd % WATCH_BUCKETS] = a;
-}
-
-/* Watch descriptors are never used twice, so they are hashed and no index. */
-static struct attempt *
-by_watch(const struct bridge *b, int wd)
-{
-    struct attempt *a = wd >= 0 ? b->watches.buckets[wd % WATCH_BUCKETS] : NULL;
-
-    while (a != NULL && a->watch != wd)
-        a = a->next_watched;
-    return a;
-}
-
-static void
-unwatch(struct bridge *b, struct attempt *a)
-{
-    struct attempt **p;
-
-    if (a->watch == -1)
-        return;
-    (void)inotify_rm_watch(b->watches.fd, a->watch);
-    p = &b->watches.buckets[a->watch % WATCH_BUCKETS];
-    while (*p != a)
-        p = &(*p)->next_watched;
-    *p = a->next_watched;
-    a->watch = -1;
-}
-
 int
 sender_open(struct bridge *b, struct attempt *a)
 {
@@ -121,14 +77,14 @@ sender_open(struct bridge *b, struct attempt *a)
         stream_open(s, a->in_done ? 0 : offsets[class]);
     }
     if (!a->in_done)
-        watch(b, a);
+        watch_add(b, a);
     return 0;
 }
 
 void
 sender_close(struct bridge *b, struct attempt *a)
 {
-    unwatch(b, a);
+    watch_remove(b, a);
     for (int class = 0; class < STREAMS; class ++) {
         if (a->streams[class].reader == NULL)
             continue;
@@ -253,42 +209,19 @@ sender_runner_over(struct bridge *b, struct attempt *a)
     if (has_end != 1)
         return;
     attempt_set(&b->attempts, a, AT_SENDING);
-    unwatch(b, a);
+    watch_remove(b, a);
     consumer_ack(b, a);
     consumer_adjust(b);
     sender_wake(b, a);
 }
 
-/* Something was written to the journal, or its last writer has gone. */
-static void
-look(struct bridge *b, struct attempt *a)
+void
+sender_look(struct bridge *b, struct attempt *a)
 {
     if (a->state == AT_RUNNING && !journal_is_held(a->journal_fd))
         sender_runner_over(b, a);
     else
         sender_wake(b, a);
-}
-
-static void
-on_inotify(void *ctx, uint32_t events)
-{
-    struct bridge *b = ctx;
-    char buffer[EVENT_BUFFER] __attribute__((aligned(__alignof__(struct inotify_event))));
-    ssize_t n;
-
-    (void)events;
-    while ((n = read(b->watches.fd, buffer, sizeof buffer)) > 0) {
-        for (ssize_t at = 0; at < n;) {
-            const struct inotify_event *e = (const void *)(buffer + at);
-            struct attempt *a = by_watch(b, e->wd);
-
-            if (a != NULL && (e->mask & IN_CLOSE_WRITE))
-                look(b, a);
-            else if (a != NULL)
-                sender_wake(b, a);
-            at += (ssize_t)(sizeof *e + e->len);
-        }
-    }
 }
 
 static void
@@ -311,33 +244,28 @@ on_sweep(void *ctx)
     for (struct attempt *a = b->attempts.first; a != NULL; a = next) {
         next = a->next;
         if (a->state == AT_RUNNING)
-            look(b, a);
+            sender_look(b, a);
         else if (a->state == AT_STARTING && a->body == NULL)
             adopt_started(b, a); /* its journal could not be opened before */
         else
             wake_unreadable(b, a);
     }
-    loop_timer_set(b->watches.sweep, SWEEP_MS);
+    loop_timer_set(b->sweep, SWEEP_MS);
 }
 
 int
 sender_init(struct bridge *b)
 {
-    b->watches.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (b->watches.fd == -1)
-        return log_errno(errno, "inotify: %m");
-    b->watches.source = loop_add(b->loop, b->watches.fd, EPOLLIN, on_inotify, b);
-    b->watches.sweep = loop_timer_new(b->loop, on_sweep, b);
-    loop_timer_set(b->watches.sweep, SWEEP_MS);
-    return 0;
+    b->sweep = loop_timer_new(b->loop, on_sweep, b);
+    loop_timer_set(b->sweep, SWEEP_MS);
+    return watch_init(b);
 }
 
 void
 sender_free(struct bridge *b)
 {
-    loop_remove(b->watches.source);
-    loop_timer_free(b->watches.sweep);
-    file_cleanup_close(&b->watches.fd);
+    watch_free(b);
+    loop_timer_free(b->sweep);
 }
 
 void
