@@ -10,7 +10,7 @@
 #include "proto/base64.h"
 
 static const char sql[] =
-    "SELECT i, verdict FROM hler_core.record_output($1::text[], $2::text[], $3::uuid[], $4::int[],"
+    "SELECT count(*) FROM hler_core.record_output($1::text[], $2::text[], $3::uuid[], $4::int[],"
     " $5::text[], $6::bigint[], $7::timestamptz[], $8::text[], $9::text[], $10::bytea[],"
     " $11::text[])";
 

@@ -165,6 +165,44 @@ BEGIN
     RETURN QUERY SELECT v.n::int, v.verdict FROM unnest(judged.verdicts) WITH ORDINALITY AS v (verdict, n);
 END $$;
 
+-- What a batch of output says of one attempt.
+CREATE TYPE hler_core.talk AS (task uuid, attempt int, offered_on date, events bigint, top bigint);
+
+-- By attempt, if nothing is unusual in the batch: each event can be recorded, whoever speaks owns the attempt, which is not
+-- fenced, and no number was there before, neither in the tables nor in the batch.  Else NULL: judge() must look at each event by itself, which
+-- costs more than all else that becomes of it.  The caller has locked the attempts.
+CREATE FUNCTION hler_core.usual_talks(users text[], kinds text[], tasks uuid[], attempts int[], tokens text[], seqs bigint[],
+                                      data text[])
+RETURNS hler_core.talk[]
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    -- is_recordable(), of these two kinds and all at once
+    IF NOT (SELECT bool_and(coalesce(r.seq >= 1 AND (r.kind = 'output' OR r.kind = 'progress' AND jsonb_typeof(r.data::jsonb) = 'object'),
+                                     false))
+              FROM unnest(kinds, seqs, data) AS r (kind, seq, data)) THEN
+        RETURN NULL;
+    END IF;
+    RETURN (
+        SELECT CASE WHEN bool_and(coalesce(
+                   s.usual AND a.worker = s.username AND a.token = s.token AND a.state <> 'void'
+                   AND NOT EXISTS (SELECT FROM hler.gap AS g WHERE g.task = a.task AND g.attempt = a.attempt)
+                   AND NOT EXISTS (SELECT FROM hler.event AS e
+                                    WHERE e.task = a.task AND e.attempt = a.attempt AND e.offered_on = a.offered_on
+                                      AND e.seq BETWEEN s.first AND s.top AND e.seq = ANY (s.numbers))
+                   AND NOT EXISTS (SELECT FROM hler.output_event AS e
+                                    WHERE e.task = a.task AND e.attempt = a.attempt AND e.offered_on = a.offered_on
+                                      AND e.seq BETWEEN s.first AND s.top AND e.seq = ANY (s.numbers)), false))
+               THEN array_agg((s.task, s.attempt, a.offered_on, s.events, s.top)::hler_core.talk) END
+          FROM (SELECT r.task, r.attempt, min(r.username) AS username, min(r.token) AS token, count(*) AS events,
+                       min(r.seq) AS first, max(r.seq) AS top, array_agg(r.seq) AS numbers,
+                       min(r.username) = max(r.username) AND min(r.token) = max(r.token) AND count(DISTINCT r.seq) = count(*) AS usual
+                  FROM unnest(users, tasks, attempts, tokens, seqs) AS r (username, task, attempt, token, seq)
+                 GROUP BY r.task, r.attempt) AS s
+          LEFT JOIN hler.attempt AS a ON a.task = s.task AND a.attempt = s.attempt);
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN NULL;
+END $$;
+
 -- Output and progress: rows and counters, no states.  Locks attempts only.
 CREATE FUNCTION hler_core.record_output(users text[], kinds text[], tasks uuid[], attempts int[], tokens text[],
                                         seqs bigint[], at timestamptz[], streams text[], texts text[], raws bytea[],
@@ -174,9 +212,33 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     judged record;
+    talks  hler_core.talk[];
 BEGIN
     PERFORM hler_core.may_be_lost();
     PERFORM hler_core.lock_attempts(tasks, attempts);
+    talks := hler_core.usual_talks(users, kinds, tasks, attempts, tokens, seqs, data);
+    IF talks IS NOT NULL THEN
+        IF 'progress' = ANY (kinds) THEN
+            INSERT INTO hler.event (task, attempt, seq, offered_on, stale, kind, data, worker_at, recorded_at)
+            SELECT r.task, r.attempt, r.seq, t.offered_on, false, r.kind, r.data::json, r.worker_at, clock_timestamp()
+              FROM unnest(kinds, tasks, attempts, seqs, at, data) AS r (kind, task, attempt, seq, worker_at, data)
+              JOIN unnest(talks) AS t ON t.task = r.task AND t.attempt = r.attempt WHERE r.kind <> 'output';
+        END IF;
+        IF 'output' = ANY (kinds) THEN
+            INSERT INTO hler.output_event (task, attempt, seq, offered_on, stale, stream, text, raw, worker_at, recorded_at)
+            SELECT r.task, r.attempt, r.seq, t.offered_on, false, coalesce(r.stream, 'stdout'), coalesce(r.text, ''), r.raw,
+                   r.worker_at, clock_timestamp()
+              FROM unnest(kinds, tasks, attempts, seqs, at, streams, texts, raws)
+                   AS r (kind, task, attempt, seq, worker_at, stream, text, raw)
+              JOIN unnest(talks) AS t ON t.task = r.task AND t.attempt = r.attempt WHERE r.kind = 'output';
+        END IF;
+        UPDATE hler.attempt AS a
+           SET events_recorded = a.events_recorded + t.events, last_seq = greatest(a.last_seq, t.top),
+               last_event_at = clock_timestamp()
+          FROM unnest(talks) AS t WHERE a.task = t.task AND a.attempt = t.attempt;
+        RETURN QUERY SELECT n::int, 'recorded' FROM generate_series(1, cardinality(kinds)) AS n;
+        RETURN;
+    END IF;
     judged := hler_core.judge(users, kinds, tasks, attempts, tokens, seqs, at, data);
     IF judged.verdicts && ARRAY['unknown', 'foreign', 'not_recordable'] THEN
         PERFORM hler_core.set_aside(judged.facts, 'hler.output');
