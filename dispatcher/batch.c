@@ -54,8 +54,9 @@ append(struct batch *batch, struct item *item)
     batch->items[batch->n++] = item;
 }
 
-struct item *
-batch_add_part(struct batch *batch, const struct item *whole, const struct event_piece *part)
+/* One event of a batch, whose strings it shares. */
+static struct item *
+add_part(struct batch *batch, const struct item *whole, const struct event_piece *part)
 {
     struct item *item = mem_alloc(sizeof *item);
 
@@ -81,6 +82,28 @@ batch_add(struct batch *batch, const char *queue, const struct mq_delivery *deli
     batch->bytes += item->body != NULL ? item->len : 0;
     batch->last_tag = delivery->tag;
     return item;
+}
+
+void
+batch_add_events(struct batch *batch, const char *queue, const struct mq_delivery *delivery,
+                 batch_sort_fn *sort)
+{
+    struct item *item = batch_add(batch, queue, delivery);
+    struct event_piece pieces[LIMIT_BATCH_EVENTS];
+    struct fault fault = {0};
+    int n;
+
+    if (!event_batch_is(item->body, item->len)) {
+        sort(item);
+        return;
+    }
+    n = event_batch_split(item->body, item->len, pieces, &fault);
+    if (n == -1)
+        item_dead(item, &fault);
+    else
+        item->work = WORK_DONE; /* nothing but its parts */
+    for (int i = 0; i < n; i++)
+        sort(add_part(batch, item, &pieces[i]));
 }
 
 void

@@ -48,9 +48,11 @@ struct batch {
 
 /* Copy a delivery to the end; its work is WORK_DEAD until the caller has decoded it. */
 struct item *batch_add(struct batch *batch, const char *queue, const struct mq_delivery *delivery);
-/* Add a part of an item's body as an item of its own, which has the rest from that one; body lies in it. */
-struct item *batch_add_part(struct batch *batch, const struct item *whole,
-                            const struct event_piece *part);
+/* The same for a delivery of one event or of several (protocol section 6.5): sort() is called for each event, which is
+ * an item of its own, so that what is wrong with one is not the others' fault.  What is no batch is marked as dead. */
+typedef void batch_sort_fn(struct item *item);
+void batch_add_events(struct batch *batch, const char *queue, const struct mq_delivery *delivery,
+                      batch_sort_fn *sort);
 void batch_clear(struct batch *batch);
 void batch_free(struct batch *batch); /* and the memory */
 

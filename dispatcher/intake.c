@@ -91,15 +91,26 @@ on_retry(void *ctx)
     process(in);
 }
 
+static bool
+is_urgent(const struct item *item)
+{
+    return item->work != WORK_LIFE || item->event.kind == EVENT_TICK;
+}
+
 static void
 on_delivery(struct mq *mq, const struct mq_delivery *delivery, void *ctx)
 {
     struct intake *in = ctx;
-    struct item *item = batch_add(&in->batch, queues[delivery->consumer], delivery);
+    const char *queue = queues[delivery->consumer];
+    size_t before = in->batch.n;
 
     (void)mq;
-    intake_sort(item);
-    in->urgent = in->urgent || item->work != WORK_LIFE || item->event.kind == EVENT_TICK;
+    if (delivery->consumer == CONSUMER_STATE)
+        batch_add_events(&in->batch, queue, delivery, intake_sort);
+    else
+        intake_sort(batch_add(&in->batch, queue, delivery));
+    for (size_t i = before; i < in->batch.n; i++)
+        in->urgent = in->urgent || is_urgent(in->batch.items[i]);
     if (in->batch.n >= BATCH_ITEMS || in->batch.bytes >= BATCH_BYTES)
         process(in);
 }

@@ -24,8 +24,6 @@ struct output {
     struct redrive *redrive;
 };
 
-typedef void sort_fn(struct item *item);
-
 static void
 sort_event(struct item *item)
 {
@@ -52,27 +50,6 @@ give_up(struct item *item)
 
     fault_set(&fault, FAULT_UNDELIVERABLE, "delivered too often, or rejected, and never taken in");
     item_dead(item, &fault);
-}
-
-/* Sort the events of a batch each by itself: what is wrong with one is not the others' fault. */
-static void
-sort(struct batch *batch, struct item *item, sort_fn *fn)
-{
-    struct event_piece pieces[LIMIT_BATCH_EVENTS];
-    struct fault fault = {0};
-    int n;
-
-    if (!event_batch_is(item->body, item->len)) {
-        fn(item);
-        return;
-    }
-    n = event_batch_split(item->body, item->len, pieces, &fault);
-    if (n == -1)
-        item_dead(item, &fault);
-    else
-        item->work = WORK_DONE; /* nothing but its parts */
-    for (int i = 0; i < n; i++)
-        fn(batch_add_part(batch, item, &pieces[i]));
 }
 
 static void
@@ -106,7 +83,7 @@ on_delivery(struct mq *mq, const struct mq_delivery *delivery, void *ctx)
     const char *queue = dead ? NAMES_DEAD : NAMES_OUTPUT;
 
     (void)mq;
-    sort(&out->batch, batch_add(&out->batch, queue, delivery), dead ? give_up : sort_event);
+    batch_add_events(&out->batch, queue, delivery, dead ? give_up : sort_event);
     if (out->batch.n >= BATCH_ITEMS || out->batch.bytes >= BATCH_BYTES)
         process(out);
 }

@@ -168,6 +168,20 @@ word_is(const char *word, const char *value)
     return strcmp(word, value != NULL ? value : "-") == 0;
 }
 
+/* Of a batch the key's type is that of its last event.  Others of the same journal go the same way. */
+static bool
+type_agrees(enum event_kind kind, const char *word)
+{
+    if (!event_numbered(kind))
+        return word_is(word, event_word(kind));
+    for (int other = 0; other < EVENT_KINDS; other++)
+        if (event_numbered((enum event_kind)other) &&
+            event_bulk((enum event_kind)other) == event_bulk(kind) &&
+            word_is(word, event_word((enum event_kind)other)))
+            return true;
+    return false;
+}
+
 static int
 check_key(const struct event *e, const char *user, const char *routing_key, struct fault *fault)
 {
@@ -183,7 +197,7 @@ check_key(const struct event *e, const char *user, const char *routing_key, stru
         return fault_set(fault, FAULT_BAD_KEY, "routing key: expected %d words", KEY_WORDS);
     if (!word_is(words[0], user))
         return fault_set(fault, FAULT_BAD_KEY, "routing key: expected the user as first word");
-    if (!word_is(words[1], event_class(e->kind)) || !word_is(words[2], event_word(e->kind)))
+    if (!word_is(words[1], event_class(e->kind)) || !type_agrees(e->kind, words[2]))
         return fault_set(fault, FAULT_BAD_KEY, "routing key: does not agree with the type");
     if (word_is(words[3], NULL) == known || (known && !ident_requester_valid(words[3])))
         return fault_set(fault, FAULT_BAD_KEY, "routing key: expected a requester, or -");

@@ -32,7 +32,7 @@ def test_what_lies_ready_goes_together_and_in_order(make_stack):
     with open(stack.path("emit.py"), "w", encoding="utf-8") as f:
         f.write(EMIT)
     operation = stack.shell(f"echo up; while [ ! -e {stack.path('go')} ]; do sleep 0.05; done; python3 {stack.path('emit.py')};"
-                            f" touch {stack.path('over')}; hler-emit last 1", target=uuid.uuid4())
+                            f" hler-emit one 1; hler-emit two 2; touch {stack.path('over')}", target=uuid.uuid4())
     wait_for(lambda: stack.output(operation) == b"up\n", what="the start")
     stack.signal("worker-1", signal.SIGSTOP)
     open(stack.path("go"), "w", encoding="utf-8").close()
@@ -48,10 +48,12 @@ def test_what_lies_ready_goes_together_and_in_order(make_stack):
     listener.close()
     assert batches and max(len(body) for _, body in batches) > MOST // 4
     for properties, body in batches:
-        seqs = [e["seq"] for e in body]
-        assert 2 <= len(body) <= MOST and seqs == list(range(seqs[0], seqs[0] + len(seqs)))
-        assert properties.content_type == BATCH and properties.message_id == body[0]["id"]
-        assert {e["type"] for e in body} == {properties.type} and len({e["id"].rsplit(".", 1)[0] for e in body}) == 1
+        seqs, kinds = [e["seq"] for e in body], {e["type"].split(".")[3] for e in body}
+        assert 2 <= len(body) <= MOST and seqs == sorted(set(seqs))
+        assert properties.content_type == BATCH and properties.message_id == body[0]["id"] and properties.type == body[-1]["type"]
+        assert kinds <= {"output", "progress"} or kinds <= {"started", "result", "finished"}
+        assert len({e["id"].rsplit(".", 1)[0] for e in body}) == 1
+    assert [e["data"]["field"] for _, body in batches for e in body if e["type"] == KIND.format("result")] == ["one", "two"]
     assert stack.one("SELECT count(*) FROM hler.dead_message") == 0
 
 

@@ -63,20 +63,20 @@ add_event(struct link *l, struct stream *s, const struct journal_record *record)
 {
     struct event_about about = attempt_about(s->attempt, l->bridge->settings.user);
     struct names_words words = {about.worker, about.requester, about.operation, about.name.task};
-    const struct record_context context = {l->kind, &about, l->bridge->spool.instance};
+    const struct record_context context = {record_kind(record), &about, l->bridge->spool.instance};
 
+    l->kind = context.kind;
     buf_puts(&l->body, l->events == 0 ? "[" : ",");
     record_encode(record, &context, &l->body);
-    if (l->events++ == 0) {
-        names_routing_key(l->kind, &words, l->key);
+    if (l->events++ == 0)
         event_attempt_id(l->kind, &about.name, (int64_t)record->head.seq, l->id);
-    }
+    names_routing_key(l->kind, &words, l->key); /* the last event's */
     l->end_offset = record->end_offset;
     l->waiting = s;
 }
 
-/* Build a message in l->body: of a record, and of those behind it that are there already and have the
- * same key.  Nothing waits for more.  Says what ended it. */
+/* Build a message in l->body: of a record, and of those behind it that are there already.  Nothing waits
+ * for more.  Says what ended it. */
 static enum stream_step
 prepare(struct link *l, struct stream *s, struct journal_record *record)
 {
@@ -84,11 +84,10 @@ prepare(struct link *l, struct stream *s, struct journal_record *record)
 
     buf_clear(&l->body);
     l->events = 0;
-    l->kind = record_kind(record);
     add_event(l, s, record);
-    while (event_bulk(l->kind) && l->events < LIMIT_BATCH_EVENTS && l->body.len < BATCH_BYTES &&
+    while (l->events < LIMIT_BATCH_EVENTS && l->body.len < BATCH_BYTES &&
            (step = stream_next(s, record)) == STREAM_RECORD) {
-        if (l->body.len + record->head.len > BATCH_BYTES || record_kind(record) != l->kind) {
+        if (l->body.len + record->head.len > BATCH_BYTES) {
             stream_unread(s, record);
             break;
         }
