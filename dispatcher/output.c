@@ -2,6 +2,7 @@
  * the broker has given up (hler.dead), and what an operator wants to be read again. */
 #include "dispatcher/output.h"
 
+#include "common/clock.h"
 #include "common/loop.h"
 #include "common/mem.h"
 #include "dispatcher/dead.h"
@@ -9,9 +10,12 @@
 #include "proto/names.h"
 
 #define PREFETCH 512
-#define BATCH_ITEMS 256
+#define BATCH_ITEMS 512
 #define BATCH_BYTES (512u * 1024u)
 #define DEAD_PREFETCH 16
+/* A talkative job's events come a few at a time, and a transaction for each few costs more than they: what comes within
+ * this time of the last transaction is gathered.  The first is recorded at once. */
+#define GATHER_MS 3
 
 enum { CONSUMER_OUTPUT, CONSUMER_DEAD };
 
@@ -20,7 +24,8 @@ struct output {
     struct mq *consumer;
     char *consumer_name;
     struct batch batch;
-    struct loop_timer *retry;
+    struct loop_timer *retry, *gather;
+    int64_t recorded_ns; /* when the last transaction was over */
     struct redrive *redrive;
 };
 
@@ -58,6 +63,7 @@ process(struct output *out)
     const struct batch_job record = {out->flow, WORK_OUTPUT, output_record, out->flow};
     const struct batch_job dead = {out->flow, WORK_DEAD, dead_letter, out->flow};
 
+    loop_timer_stop(out->gather);
     if (out->batch.n == 0 || loop_timer_armed(out->retry))
         return;
     if (batch_do(&out->batch, &record) != FLOW_OK || batch_do(&out->batch, &dead) != FLOW_OK) {
@@ -67,10 +73,11 @@ process(struct output *out)
     flow_well(out->flow);
     mq_ack(out->consumer, out->batch.last_tag, true);
     batch_clear(&out->batch);
+    out->recorded_ns = clock_mono_ns();
 }
 
 static void
-on_retry(void *ctx)
+on_due(void *ctx)
 {
     process(ctx);
 }
@@ -91,8 +98,13 @@ on_delivery(struct mq *mq, const struct mq_delivery *delivery, void *ctx)
 static void
 on_drained(struct mq *mq, void *ctx)
 {
+    struct output *out = ctx;
+
     (void)mq;
-    process(ctx);
+    if (clock_mono_ns() - out->recorded_ns >= GATHER_MS * CLOCK_MS_NS)
+        process(out);
+    else if (out->batch.n > 0 && !loop_timer_armed(out->gather))
+        loop_timer_set(out->gather, GATHER_MS);
 }
 
 static int
@@ -116,6 +128,7 @@ on_down(struct mq *mq, void *ctx)
 
     (void)mq;
     loop_timer_stop(out->retry);
+    loop_timer_stop(out->gather);
     batch_clear(&out->batch);
 }
 
@@ -128,7 +141,8 @@ output_open(struct flow *flow)
     struct mq_config config = flow_mq_config(flow, "consume", &out->consumer_name);
 
     out->flow = flow;
-    out->retry = loop_timer_new(flow->loop, on_retry, out);
+    out->retry = loop_timer_new(flow->loop, on_due, out);
+    out->gather = loop_timer_new(flow->loop, on_due, out);
     out->redrive = redrive_new(flow);
     out->consumer = mq_new(flow->loop, &config, &handlers, out);
     mq_start(out->consumer);
@@ -153,6 +167,7 @@ output_close(void *self)
     redrive_free(out->redrive);
     batch_free(&out->batch);
     loop_timer_free(out->retry);
+    loop_timer_free(out->gather);
     mem_cleanup(&out->consumer_name);
     mem_cleanup(&out);
 }

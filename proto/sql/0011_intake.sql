@@ -215,7 +215,8 @@ DECLARE
     talks  hler_core.talk[];
 BEGIN
     PERFORM hler_core.may_be_lost();
-    PERFORM hler_core.lock_attempts(tasks, attempts);
+    PERFORM hler_core.lock_attempts(array_agg(x.task), array_agg(x.attempt)) -- each once, not for each of its events
+       FROM (SELECT DISTINCT w.task, w.attempt FROM unnest(tasks, attempts) AS w (task, attempt)) AS x;
     talks := hler_core.usual_talks(users, kinds, tasks, attempts, tokens, seqs, data);
     IF talks IS NOT NULL THEN
         IF 'progress' = ANY (kinds) THEN
