@@ -4,8 +4,13 @@
 #include "common/clock.h"
 #include "common/guard.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "proto/claim.h"
 #include "worker/bridge/bridge.h"
+
+/* In one go.  Where dozens are granted at once, the directories of all take a busy disk half a second, and
+ * the first of them has long begun to talk. */
+#define TURN_NS (2 * CLOCK_MS_NS)
 
 /* Attempts that hold a slot beyond the mere offer. */
 static size_t
@@ -34,13 +39,22 @@ gather(struct bridge *b, struct claim *claim)
 /* The time until the answer is used to get ready for a grant.  What fails is tried again, and
  * told, with the grant. */
 static void
-prepare(struct bridge *b, const struct claim *claim)
+prepare(void *ctx)
 {
-    for (size_t i = 0; i < claim->n; i++) {
-        struct attempt *a = attempt_find(&b->attempts, &claim->attempts[i]);
+    struct bridge *b = ctx;
+    int64_t until_ns = clock_mono_ns() + TURN_NS;
 
-        if (attempt_dir_prepare(&b->spool, a) == -1)
+    for (struct attempt *a = b->attempts.first; a != NULL; a = a->next) {
+        if (a->state != AT_CLAIMED || a->prepared)
+            continue;
+        if (clock_mono_ns() >= until_ns) {
+            loop_wake(b->loop, prepare, b);
+            return;
+        }
+        if (attempt_dir_prepare(&b->spool, a) == -1) {
             log_debug("attempt=%s cannot be prepared: %m", a->text);
+            return;
+        }
     }
 }
 
@@ -83,7 +97,7 @@ claims_flush(struct bridge *b)
             a->claimed_ns = clock_boot_ns();
             attempt_set(&b->attempts, a, AT_CLAIMED);
         }
-        prepare(b, &claim);
+        prepare(b);
     }
 }
 
@@ -110,24 +124,49 @@ claims_granted(struct bridge *b, struct attempt *a)
     }
 }
 
+static void
+take_item(struct bridge *b, const struct answer_item *item)
+{
+    struct attempt *a = attempt_find(&b->attempts, &item->name);
+
+    if (a == NULL || a->state != AT_CLAIMED || a->claim != b->claims.answer.claim)
+        return; /* only the current claim's answer counts */
+    if (item->verdict == VERDICT_GRANTED) {
+        claims_granted(b, a);
+        return;
+    }
+    log_debug("attempt=%s not granted: %s", a->text, verdict_name(item->verdict));
+    closing_drop(b, a);
+}
+
+static bool
+is_answered(const struct bridge *b)
+{
+    return b->claims.taken == b->claims.answer.n;
+}
+
+static void
+take_answer(void *ctx)
+{
+    struct bridge *b = ctx;
+    int64_t until_ns = clock_mono_ns() + TURN_NS;
+
+    while (!is_answered(b) && clock_mono_ns() < until_ns)
+        take_item(b, &b->claims.answer.items[b->claims.taken++]);
+    if (!is_answered(b))
+        loop_wake(b->loop, take_answer, b);
+}
+
 void
 claims_answer(struct bridge *b, const struct answer *answer)
 {
     if (strcmp(answer->session, b->consumer.session) != 0)
         return;
-    for (size_t i = 0; i < answer->n; i++) {
-        const struct answer_item *item = &answer->items[i];
-        struct attempt *a = attempt_find(&b->attempts, &item->name);
-
-        if (a == NULL || a->state != AT_CLAIMED || a->claim != answer->claim)
-            continue; /* only the current claim's answer counts */
-        if (item->verdict == VERDICT_GRANTED) {
-            claims_granted(b, a);
-            continue;
-        }
-        log_debug("attempt=%s not granted: %s", a->text, verdict_name(item->verdict));
-        closing_drop(b, a);
-    }
+    while (!is_answered(b)) /* the one before */
+        take_item(b, &b->claims.answer.items[b->claims.taken++]);
+    b->claims.answer = *answer;
+    b->claims.taken = 0;
+    take_answer(b);
 }
 
 void
