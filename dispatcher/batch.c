@@ -18,6 +18,7 @@ item_new(const char *queue, const struct mq_delivery *d)
     item->work = WORK_DEAD;
     item->queue = queue;
     item->len = d->len;
+    item->tag = d->tag;
     item->strings = mem_alloc(pack_size(d->routing_key) + pack_size(d->type) +
                               pack_size(d->message_id) + pack_size(d->user_id) +
                               pack_size(d->reply_to) + (d->body != NULL ? d->len : 0) + 1);

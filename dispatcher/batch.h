@@ -33,6 +33,7 @@ struct item {
     const char *routing_key, *type, *message_id, *user, *reply_to; /* NULL = absent */
     const char *body;                                              /* NULL = too large to be kept */
     size_t len;
+    uint64_t tag;        /* of the delivery; 0 = it is a part of another's */
     char *strings;       /* one allocation for all of the above; NULL = they are another item's */
     struct claim *claim; /* decoded; NULL when it is none */
     struct event event;  /* decoded; root NULL when it is none */

@@ -1,17 +1,17 @@
-/* Output: hler.output into the tables, in large batches.  And, since it is rare and never urgent, what
- * the broker has given up (hler.dead), and what an operator wants to be read again. */
+/* Output: hler.output into the tables, in large batches, first words before.  And, since it is rare
+ * and never urgent, what the broker has given up (hler.dead), and what an operator wants to be read
+ * again. */
 #include "dispatcher/output.h"
 
 #include "common/clock.h"
 #include "common/loop.h"
 #include "common/mem.h"
+#include "dispatcher/ahead.h"
 #include "dispatcher/dead.h"
 #include "dispatcher/redrive.h"
 #include "proto/names.h"
 
 #define PREFETCH 512
-#define BATCH_ITEMS 512
-#define BATCH_BYTES (512u * 1024u)
 #define DEAD_PREFETCH 16
 /* A talkative job's events come a few at a time, and a transaction for each few costs more than they: what comes within
  * this time of the last transaction is gathered.  The first is recorded at once. */
@@ -23,9 +23,10 @@ struct output {
     struct flow *flow;
     struct mq *consumer;
     char *consumer_name;
-    struct batch batch;
-    struct loop_timer *retry, *gather;
-    int64_t recorded_ns; /* when the last transaction was over */
+    struct ahead ahead;
+    struct loop_timer *again; /* for what is left */
+    int64_t recorded_ns;      /* when the last transaction was over */
+    bool away; /* the database: what has come waits, as much as the prefetch allows */
     struct redrive *redrive;
 };
 
@@ -57,27 +58,66 @@ give_up(struct item *item)
     item_dead(item, &fault);
 }
 
-static void
-process(struct output *out)
+static enum flow_status
+record(const struct output *out, const struct batch *batch)
 {
-    const struct batch_job record = {out->flow, WORK_OUTPUT, output_record, out->flow};
+    const struct batch_job output = {out->flow, WORK_OUTPUT, output_record, out->flow};
     const struct batch_job dead = {out->flow, WORK_DEAD, dead_letter, out->flow};
+    enum flow_status status = batch_do(batch, &output);
 
-    loop_timer_stop(out->gather);
-    if (out->batch.n == 0 || loop_timer_armed(out->retry))
-        return;
-    if (batch_do(&out->batch, &record) != FLOW_OK || batch_do(&out->batch, &dead) != FLOW_OK) {
-        loop_timer_set(out->retry, flow_backoff_ms(out->flow));
-        return;
+    return status == FLOW_OK ? batch_do(batch, &dead) : status;
+}
+
+/* Each by itself where something before them is not recorded. */
+static void
+ack_first(const struct output *out)
+{
+    const struct batch *first = &out->ahead.first;
+
+    if (out->ahead.n == 0)
+        mq_ack(out->consumer, first->last_tag, true);
+    for (size_t i = 0; out->ahead.n > 0 && i < first->n; i++)
+        if (first->items[i]->tag != 0)
+            mq_ack(out->consumer, first->items[i]->tag, false);
+}
+
+/* All first words, and one batch of the rest: then a look at what has come meanwhile. */
+static enum flow_status
+step(struct output *out)
+{
+    struct batch *oldest = ahead_oldest(&out->ahead);
+
+    if (out->ahead.first.n > 0) {
+        if (record(out, &out->ahead.first) != FLOW_OK)
+            return FLOW_LATER;
+        ack_first(out);
+        batch_clear(&out->ahead.first);
     }
-    flow_well(out->flow);
-    mq_ack(out->consumer, out->batch.last_tag, true);
-    batch_clear(&out->batch);
-    out->recorded_ns = clock_mono_ns();
+    if (oldest != NULL) {
+        if (record(out, oldest) != FLOW_OK)
+            return FLOW_LATER;
+        mq_ack(out->consumer, oldest->last_tag, true);
+        ahead_drop_oldest(&out->ahead);
+    }
+    return FLOW_OK;
 }
 
 static void
-on_due(void *ctx)
+process(struct output *out)
+{
+    out->away = step(out) != FLOW_OK;
+    if (out->away) {
+        loop_timer_set(out->again, flow_backoff_ms(out->flow));
+        return;
+    }
+    flow_well(out->flow);
+    out->recorded_ns = clock_mono_ns();
+    if (ahead_oldest(&out->ahead) != NULL)
+        loop_timer_set(out->again, 0);
+}
+
+static void
+on_again(void *ctx)
 {
     process(ctx);
 }
@@ -87,11 +127,11 @@ on_delivery(struct mq *mq, const struct mq_delivery *delivery, void *ctx)
 {
     struct output *out = ctx;
     bool dead = delivery->consumer == CONSUMER_DEAD;
-    const char *queue = dead ? NAMES_DEAD : NAMES_OUTPUT;
 
     (void)mq;
-    batch_add_events(&out->batch, queue, delivery, dead ? give_up : sort_event);
-    if (out->batch.n >= BATCH_ITEMS || out->batch.bytes >= BATCH_BYTES)
+    batch_add_events(ahead_batch_for(&out->ahead, delivery), dead ? NAMES_DEAD : NAMES_OUTPUT,
+                     delivery, dead ? give_up : sort_event);
+    if (ahead_is_full(&out->ahead) && !out->away)
         process(out);
 }
 
@@ -99,12 +139,15 @@ static void
 on_drained(struct mq *mq, void *ctx)
 {
     struct output *out = ctx;
+    int64_t since_ns = clock_mono_ns() - out->recorded_ns;
 
     (void)mq;
-    if (clock_mono_ns() - out->recorded_ns >= GATHER_MS * CLOCK_MS_NS)
+    if (loop_timer_armed(out->again) || ahead_is_empty(&out->ahead))
+        return;
+    if (since_ns >= GATHER_MS * CLOCK_MS_NS)
         process(out);
-    else if (out->batch.n > 0 && !loop_timer_armed(out->gather))
-        loop_timer_set(out->gather, GATHER_MS);
+    else
+        loop_timer_set(out->again, GATHER_MS);
 }
 
 static int
@@ -127,9 +170,9 @@ on_down(struct mq *mq, void *ctx)
     struct output *out = ctx;
 
     (void)mq;
-    loop_timer_stop(out->retry);
-    loop_timer_stop(out->gather);
-    batch_clear(&out->batch);
+    loop_timer_stop(out->again);
+    out->away = false;
+    ahead_clear(&out->ahead);
 }
 
 static void *
@@ -141,8 +184,7 @@ output_open(struct flow *flow)
     struct mq_config config = flow_mq_config(flow, "consume", &out->consumer_name);
 
     out->flow = flow;
-    out->retry = loop_timer_new(flow->loop, on_due, out);
-    out->gather = loop_timer_new(flow->loop, on_due, out);
+    out->again = loop_timer_new(flow->loop, on_again, out);
     out->redrive = redrive_new(flow);
     out->consumer = mq_new(flow->loop, &config, &handlers, out);
     mq_start(out->consumer);
@@ -165,9 +207,8 @@ output_close(void *self)
 
     mq_free(out->consumer);
     redrive_free(out->redrive);
-    batch_free(&out->batch);
-    loop_timer_free(out->retry);
-    loop_timer_free(out->gather);
+    ahead_free(&out->ahead);
+    loop_timer_free(out->again);
     mem_cleanup(&out->consumer_name);
     mem_cleanup(&out);
 }

@@ -1,5 +1,7 @@
 """What a program prints arrives as it was: any bytes, any length, in order."""
 import hashlib
+import os
+import time
 
 from stack import wait_for
 
@@ -86,3 +88,29 @@ def test_a_flood_goes_at_a_pace_while_others_start(make_stack):
         assert stack.run("test.true")["state"] == "succeeded"
     assert recorded() < 2000000
     wait_for(lambda: recorded() == 4000000, what="all of it")
+
+
+def test_first_words_pass_a_backlog(make_stack):
+    """Output waits for a row, and a flood piles up behind it; what another job says then is recorded before most of that."""
+    stack = make_stack("--workers", "1")
+    gate = stack.path("gate")
+    talker = stack.shell(f"while [ ! -e {gate} ]; do sleep 0.05; done; echo; while [ -e {gate} ]; do sleep 0.05; done")
+    stack.wait(talker, ["running"])
+    lock = stack.connect("migrate")
+    lock.autocommit = False
+    lock.cursor().execute("SELECT FROM hler.attempt WHERE task IN (SELECT id FROM hler.task WHERE operation = %s) FOR UPDATE", (talker,))
+    open(gate, "w", encoding="utf-8").close()
+    time.sleep(0.5)
+    flood = stack.shell("yes 0123456 | head -c 6000000")
+    stack.wait(flood)
+    time.sleep(1) # its output has a way of its own
+    other = stack.run("test.shell", {"script": "echo hello"})["id"]
+    time.sleep(0.5)
+    lock.close()
+    os.remove(gate)
+    for operation in (talker, flood, other):
+        stack.assert_complete(operation)
+        stack.assert_in_order(operation)
+    before, behind = (stack.one(f"""SELECT count(*) FROM hler.output WHERE operation = %s AND recorded_at {than}
+                                    (SELECT recorded_at FROM hler.output WHERE operation = %s)""", flood, other) for than in "<>")
+    assert before < behind, (before, behind)

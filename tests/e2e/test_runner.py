@@ -120,6 +120,19 @@ def test_many_lines_in_order(spawner):
     assert all(p.endswith(b"\n") for p in attempt.of("stdout"))
 
 
+def test_a_flood_begins_with_a_small_record(spawner):
+    attempt = spawner.sh("yes 0123456 | head -c 200000")
+    attempt.end()
+    sizes = [len(p) for p in attempt.of("stdout")]
+    assert sizes[0] <= 4096 and max(sizes) > 60_000
+
+
+def test_what_is_said_at_once_is_one_record(spawner):
+    attempt = spawner.sh("echo one; echo two; echo three")
+    attempt.end()
+    assert attempt.of("stdout") == [b"one\ntwo\nthree\n"]
+
+
 def test_characters_are_not_split(spawner):
     attempt = spawner.run("/usr/bin/python3", "-c", "print('ä€𝄞' * 30000, end='')")
     attempt.end()

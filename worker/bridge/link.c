@@ -19,9 +19,11 @@
  * a flood has open. */
 #define BULK_WINDOW_BYTES (256u * 1024u)
 #define STATE_WINDOW_BYTES (1024u * 1024u)
+/* Beyond these: one more record that was begun within them, and first words. */
+#define EXTRA_BYTES (128u * 1024u)
 
 static int
-take_flight(struct link *l, const struct flight *flight)
+take_flight(struct link *l, const struct flight *flight, size_t bytes)
 {
     int i = l->free_flight;
 
@@ -31,15 +33,30 @@ take_flight(struct link *l, const struct flight *flight)
     l->flights[i].settled = l->flights[i].arrived = false;
     l->flights[i].next = -1;
     l->flights[i].taken_ns = clock_mono_ns();
+    l->flights[i].bytes = bytes;
+    l->open_bytes += bytes;
     return i;
 }
 
 static void
 give_flight(struct link *l, int i)
 {
+    l->open_bytes -= l->flights[i].bytes;
     memset(&l->flights[i], 0, sizeof l->flights[i]);
     l->flights[i].next = l->free_flight;
     l->free_flight = i;
+}
+
+static size_t
+window_bytes(const struct link *l)
+{
+    return l->class == STREAM_BULK ? BULK_WINDOW_BYTES : STATE_WINDOW_BYTES;
+}
+
+bool
+link_has_room(const struct link *l)
+{
+    return round_has_new(&l->round) || l->open_bytes < window_bytes(l);
 }
 
 /* The stream's open publishes have all settled and one did not arrive. */
@@ -89,7 +106,7 @@ link_publish(struct link *l, const struct mq_message *message, const struct flig
         errno = EAGAIN;
         return -1;
     }
-    i = take_flight(l, flight);
+    i = take_flight(l, flight, message->len);
     if (flight->stream != NULL)
         return publish_of_stream(l, message, flight->stream, i);
     if (mq_publish(l->mq, message, (uint64_t)i) == 0)
@@ -227,7 +244,7 @@ link_init(struct link *l, struct bridge *b, enum stream_class class)
     config.call_timeout_ms = CALL_TIMEOUT_MS;
     config.confirm_timeout_ms = CONFIRM_TIMEOUT_MS;
     config.window_messages = LINK_WINDOW;
-    config.window_bytes = class == STREAM_BULK ? BULK_WINDOW_BYTES : STATE_WINDOW_BYTES;
+    config.window_bytes = window_bytes(l) + EXTRA_BYTES;
     l->mq = mq_new(b->loop, &config, &handlers, l);
 }
 

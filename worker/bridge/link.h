@@ -9,6 +9,7 @@
 #include "proto/event.h"
 #include "proto/names.h"
 #include "worker/bridge/pace.h"
+#include "worker/bridge/round.h"
 #include "worker/bridge/stream.h"
 
 /* A publishing connection and what is on its way over it: one for states (claims and
@@ -31,6 +32,7 @@ struct flight {
     bool used, settled, arrived;
     int next; /* of the same stream, or of the free ones; -1 = none */
     int64_t taken_ns;
+    size_t bytes; /* of its message */
     struct stream *stream;
     uint64_t end_offset; /* FLIGHT_RECORD: behind the record, or the last of several */
     struct notice *notice;
@@ -42,8 +44,9 @@ struct link {
     struct mq *mq;
     enum stream_class class;
     struct flight flights[LINK_WINDOW];
-    int free_flight;             /* first free one; -1 = window full */
-    struct stream *first, *last; /* with something to read: served in turn */
+    int free_flight;    /* first free one; -1 = window full */
+    size_t open_bytes;  /* of all flights */
+    struct round round; /* of streams with something to read */
 
     /* What was taken from a journal and is not published, while it is gathered or since it found no room. */
     struct stream *waiting; /* NULL = none */
@@ -62,6 +65,9 @@ struct link {
 
 void link_init(struct link *link, struct bridge *bridge, enum stream_class class);
 void link_free(struct link *link);
+
+/* Room for a stream's next record.  What a new one says first finds some when others have used theirs up. */
+bool link_has_room(const struct link *link);
 
 /* Publish; *flight is copied into the window.  0; -1 EAGAIN or ENOTCONN: not now. */
 int link_publish(struct link *link, const struct mq_message *message, const struct flight *flight);

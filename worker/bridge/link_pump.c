@@ -1,4 +1,4 @@
-/* Records on their way from the journals to the connection: the round of streams, a turn of one,
+/* Records on their way from the journals to the connection: a turn of a stream,
  * and what is prepared and found no room. */
 #include "common/clock.h"
 #include "common/loop.h"
@@ -15,46 +15,17 @@
 void
 link_queue(struct link *l, struct stream *s)
 {
-    if (s->queued || s->failed || s->reader == NULL || l->waiting == s)
+    if (s->failed || s->reader == NULL || l->waiting == s)
         return;
-    s->queued = true;
-    s->next_queued = NULL;
-    if (l->last != NULL)
-        l->last->next_queued = s;
-    else
-        l->first = s;
-    l->last = s;
-}
-
-static struct stream *
-take_queued(struct link *l)
-{
-    struct stream *s = l->first;
-
-    l->first = s->next_queued;
-    if (l->first == NULL)
-        l->last = NULL;
-    s->queued = false;
-    s->next_queued = NULL;
-    return s;
+    round_add(&l->round, s);
 }
 
 void
 link_forget(struct link *l, struct stream *s)
 {
-    struct stream **p = &l->first;
-
     if (l->waiting == s)
         l->waiting = NULL;
-    if (!s->queued)
-        return;
-    while (*p != s)
-        p = &(*p)->next_queued;
-    *p = s->next_queued;
-    l->last = NULL;
-    for (struct stream *t = l->first; t != NULL; t = t->next_queued)
-        l->last = t;
-    s->queued = false;
+    round_remove(&l->round, s);
 }
 
 /* One more event of this stream. */
@@ -75,6 +46,14 @@ add_event(struct link *l, struct stream *s, const struct journal_record *record)
     l->waiting = s;
 }
 
+/* First words go alone: somebody waits for them. */
+static bool
+may_grow(const struct link *l, const struct stream *s)
+{
+    return (s->spoken || s->class == STREAM_STATE) && l->events < LIMIT_BATCH_EVENTS &&
+           l->body.len < BATCH_BYTES;
+}
+
 /* Build a message in l->body: of a record, and of those behind it that are there already.  Nothing waits
  * for more.  Says what ended it. */
 static enum stream_step
@@ -85,8 +64,7 @@ prepare(struct link *l, struct stream *s, struct journal_record *record)
     buf_clear(&l->body);
     l->events = 0;
     add_event(l, s, record);
-    while (l->events < LIMIT_BATCH_EVENTS && l->body.len < BATCH_BYTES &&
-           (step = stream_next(s, record)) == STREAM_RECORD) {
+    while (may_grow(l, s) && (step = stream_next(s, record)) == STREAM_RECORD) {
         if (l->body.len + record->head.len > BATCH_BYTES) {
             stream_unread(s, record);
             break;
@@ -114,6 +92,8 @@ send_prepared(struct link *l)
                            .persistent = true,
                            .mandatory = true};
 
+    /* Not later: it may be back in the round then. */
+    l->waiting->spoken = true;
     if (link_publish(l, &m, &flight) == -1)
         return -1;
     l->waiting = NULL;
@@ -121,11 +101,12 @@ send_prepared(struct link *l)
     return 0;
 }
 
-/* Must this wait, so that tasks which start now need not?  Then it is tried again in time. */
+/* Must this wait, so that tasks which start now need not?  Then it is tried again in time.  The
+ * first words of a task are a part of its start. */
 static bool
 is_paced(struct link *l)
 {
-    int64_t wait_ms = pace_wait_ms(&l->pace, clock_mono_ns());
+    int64_t wait_ms = round_has_new(&l->round) ? 0 : pace_wait_ms(&l->pace, clock_mono_ns());
 
     if (wait_ms > 0)
         loop_timer_set(l->paced, wait_ms);
@@ -138,9 +119,9 @@ serve(struct link *l, struct stream *s)
 {
     struct journal_record record;
     /* At a pace even a short turn of one stream is long for the others. */
-    int most = pace_is_on(&l->pace, clock_mono_ns()) ? 1 : TURN_MESSAGES;
+    int most = !s->spoken || pace_is_on(&l->pace, clock_mono_ns()) ? 1 : TURN_MESSAGES;
 
-    for (int n = 0; n < most && !s->failed; n++) {
+    for (int n = 0; n < most && !s->failed && (n == 0 || link_has_room(l)); n++) {
         enum stream_step step = stream_next(s, &record);
 
         if (step == STREAM_RECORD) {
@@ -185,10 +166,11 @@ link_pump(void *ctx)
             return;
         link_queue(l, s);
     }
-    while (l->first != NULL && clock_mono_ns() < until_ns && !is_paced(l))
-        if (serve(l, take_queued(l)) == -1)
+    while (!round_is_empty(&l->round) && link_has_room(l) && clock_mono_ns() < until_ns &&
+           !is_paced(l))
+        if (serve(l, round_take(&l->round)) == -1)
             return;
-    if (l->first != NULL && !loop_timer_armed(l->paced))
+    if (!round_is_empty(&l->round) && link_has_room(l) && !loop_timer_armed(l->paced))
         link_pump_soon(l);
 }
 

@@ -28,7 +28,8 @@ struct stream {
     bool end_seen;                 /* the end record was read */
     bool dry;                      /* read to its end after the runner was over */
     bool unreadable;               /* the last look at the journal failed */
-    bool queued;                   /* in the link's list of streams with something to read */
+    bool spoken;                   /* something of it was sent; set while it is not queued */
+    bool queued;                   /* in the link's round of streams with something to read */
     struct stream *next_queued;
     int64_t behind_since_ns; /* since when something is unconfirmed; 0 = nothing is */
 };

@@ -41,6 +41,7 @@ make_record(struct runner *r, struct run_stream *s, size_t n)
         r->output.kept_bytes -= n;
         r->output.dropped_bytes += n;
     }
+    r->output.spoken = true;
     s->len -= n;
     memmove(s->data, s->data + n, s->len);
     s->first_ns = clock_mono_ns();
@@ -128,6 +129,14 @@ end_stream(struct run_stream *s)
     s->fd = -1;
 }
 
+/* How much makes a record.  The first is small: where many begin to talk at once, the first line of each need not
+ * wait for 64 KiB of each before it. */
+static size_t
+full_size(const struct runner *r, const struct run_stream *s)
+{
+    return r->output.spoken ? sizeof s->data : RUN_OUTPUT_FIRST;
+}
+
 /* Returns whether there may be more at once. */
 static bool
 read_some(struct runner *r, unsigned which)
@@ -137,7 +146,7 @@ read_some(struct runner *r, unsigned which)
 
     if (s->fd == -1)
         return false;
-    n = read(s->fd, s->data + s->len, sizeof s->data - s->len);
+    n = read(s->fd, s->data + s->len, full_size(r, s) - s->len);
     if (n == -1 && (errno == EAGAIN || errno == EINTR))
         return false;
     if (n == -1)
@@ -148,7 +157,7 @@ read_some(struct runner *r, unsigned which)
     }
     keep_order(r, &r->output.stream[1 - which]);
     account(r, s, (size_t)n);
-    if (s->len == sizeof s->data)
+    if (s->len == full_size(r, s))
         make_record(r, s, run_output_cut(s->data, s->len));
     return true;
 }

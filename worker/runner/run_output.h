@@ -10,6 +10,7 @@
 /* What the program writes on its two pipes, cut into journal records. */
 
 #define RUN_OUTPUT_WAIT_MS 50
+#define RUN_OUTPUT_FIRST 4096 /* bytes that make the first record: of a flood that is soon */
 #define RUN_OUTPUT_TAIL 1024
 
 struct runner;
@@ -24,6 +25,7 @@ struct run_stream {
 
 struct run_output {
     struct run_stream stream[2]; /* stdout, stderr */
+    bool spoken;                 /* there is a record */
     unsigned switches;           /* records made early for the order of the streams, this window */
     uint64_t kept_bytes, dropped_bytes;
     size_t tail_len;

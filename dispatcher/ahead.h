@@ -1,0 +1,32 @@
+#ifndef DISPATCHER_AHEAD_H
+#define DISPATCHER_AHEAD_H
+
+#include "dispatcher/batch.h"
+
+/* Output that has arrived and is not recorded yet: in batches, in the order of arrival, but for the first
+ * words of attempts.  Somebody waits for those, and they need not wait for all that others had to say before. */
+
+#define AHEAD_BATCHES 16
+
+struct ahead {
+    struct batch first; /* words */
+    struct batch rest[AHEAD_BATCHES];
+    size_t oldest, n; /* of rest: n have something, from oldest on */
+};
+
+/* The batch where a delivery belongs, to be added there. */
+struct batch *ahead_batch_for(struct ahead *ahead, const struct mq_delivery *delivery);
+
+bool ahead_is_empty(const struct ahead *ahead);
+
+/* No other batch can be begun: the oldest should be recorded before more is added. */
+bool ahead_is_full(const struct ahead *ahead);
+
+/* The oldest batch of the rest; NULL = there is none. */
+struct batch *ahead_oldest(struct ahead *ahead);
+void ahead_drop_oldest(struct ahead *ahead);
+
+void ahead_clear(struct ahead *ahead);
+void ahead_free(struct ahead *ahead); /* and the memory */
+
+#endif
