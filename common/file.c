@@ -96,10 +96,10 @@ file_create(int dirfd, const char *name, mode_t mode, const void *data, size_t l
 }
 
 int
-file_fill(int dirfd, const char *name, const void *data, size_t len)
+file_fill(int dirfd, const char *name, mode_t mode, const void *data, size_t len)
 {
-    CLEANUP(file_cleanup_close)
-    int fd = openat(dirfd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
+    CLEANUP(file_cleanup_close) int fd = openat(dirfd, name, flags, mode);
 
     if (fd == -1)
         return -1;

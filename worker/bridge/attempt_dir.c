@@ -12,18 +12,19 @@
 #include "common/log.h"
 #include "proto/limits.h"
 #include "worker/bridge/environment.h"
+#include "worker/bridge/executors.h"
 #include "worker/runner/request.h"
 
 /* No attempt's name begins so: a task's id is a UUID. */
 #define PREPARED "new."
 #define SPARES 4
-#define OFFER_FILE "offer" /* the boot's id and a newline, then the offer as it came */
-#define HEAD_BYTES UUID_TEXT_SIZE
+/* Goes before the first member of the offer, which is there as it came. */
+#define BOOT_HEAD "{\"boot\":\""
+#define BOOT_TAIL "\","
+#define HEAD_BYTES (sizeof BOOT_HEAD - 1 + UUID_TEXT_SIZE - 1 + sizeof BOOT_TAIL - 1)
 #define PATH_SIZE (IDENT_NAME_SIZE + 16)
 #define DIR_MODE 0700
 #define FILE_MODE 0600
-
-static const char *const files[] = {OFFER_FILE, ENVIRONMENT_VARS, ENVIRONMENT_SPEC};
 
 static char *
 prepared_name(const struct attempt *a, char out[static PATH_SIZE])
@@ -39,9 +40,22 @@ spare_name(size_t number, char out[static PATH_SIZE])
     return out;
 }
 
-/* A directory with everything in it but the content of its files. */
+static bool
+runs_program(const struct attempt *a)
+{
+    return strcmp(a->offer.executor, EXECUTORS_NONE) != 0;
+}
+
 static int
-make_empty(const struct spool *spool, const char *name)
+open_dir(const struct spool *spool, const char *name)
+{
+    return openat(spool->dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* A directory, with all that a program needs beside its offer.  Each file costs more to make and to
+ * remove than all else that is done for an attempt here.  Returns its descriptor. */
+static int
+make(const struct spool *spool, const char *name, bool for_program)
 {
     CLEANUP(file_cleanup_close) int fd = -1;
 
@@ -50,16 +64,14 @@ make_empty(const struct spool *spool, const char *name)
         (errno != EEXIST || file_remove_tree(spool->dir_fd, name) == -1 ||
          mkdirat(spool->dir_fd, name, DIR_MODE) == -1))
         return -1;
-    fd = openat(spool->dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    fd = open_dir(spool, name);
     if (fd == -1)
         return -1;
-    for (size_t i = 0; i < ARRAY_LEN(files); i++)
-        if (file_create(fd, files[i], FILE_MODE, "", 0) == -1)
-            return -1;
     /* The FIFO is the runner's; made here, it is there before the grant. */
-    if (mkfifoat(fd, REQUEST_CTL, FILE_MODE) == -1)
+    if (for_program &&
+        (mkfifoat(fd, REQUEST_CTL, FILE_MODE) == -1 || mkdirat(fd, REQUEST_WORK, DIR_MODE) == -1))
         return -1;
-    return mkdirat(fd, REQUEST_WORK, DIR_MODE);
+    return file_take(&fd);
 }
 
 int
@@ -68,57 +80,61 @@ attempt_dir_make_spares(struct spool *spool)
     char name[PATH_SIZE];
 
     while (spool->spares < SPARES) {
-        if (make_empty(spool, spare_name(spool->spares, name)) == -1)
+        CLEANUP(file_cleanup_close) int fd = make(spool, spare_name(spool->spares, name), true);
+
+        if (fd == -1 || file_fill(fd, ENVIRONMENT_OFFER, FILE_MODE, "", 0) == -1)
             return -1;
         spool->spares++;
     }
     return 0;
 }
 
+/* Returns its descriptor, or -1: there is none. */
 static int
 take_spare(struct spool *spool, const char *name)
 {
     char spare[PATH_SIZE];
 
     if (spool->spares == 0)
-        return make_empty(spool, name);
+        return -1;
     spool->spares--; /* if it cannot be taken, it is made again under that name */
-    if (renameat(spool->dir_fd, spare_name(spool->spares, spare), spool->dir_fd, name) == 0)
-        return 0;
-    return make_empty(spool, name);
+    if (renameat(spool->dir_fd, spare_name(spool->spares, spare), spool->dir_fd, name) == -1)
+        return -1;
+    return open_dir(spool, name);
 }
 
 static int
-fill(const struct spool *spool, const struct attempt *a, const char *name)
+fill(const struct spool *spool, const struct attempt *a, int fd)
 {
-    CLEANUP(file_cleanup_close)
-    int fd = openat(spool->dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    CLEANUP(buf_free) struct buf vars = {0};
     CLEANUP(buf_free) struct buf offer = {0};
+    size_t inside = strcspn(a->body, "{") + 1;
     const char *spec;
     size_t spec_len;
 
-    if (fd == -1)
+    buf_printf(&offer, BOOT_HEAD "%s" BOOT_TAIL, spool->boot_id);
+    buf_add(&offer, a->body + inside, a->body_len - inside);
+    if (file_fill(fd, ENVIRONMENT_OFFER, FILE_MODE, offer.data, offer.len) == -1)
         return -1;
-    buf_printf(&offer, "%s\n", spool->boot_id);
-    buf_add(&offer, a->body, a->body_len);
-    environment_vars(&a->offer, &vars);
+    if (!environment_has_spec(&a->offer))
+        return 0;
     spec = json_text(a->offer.spec, &spec_len);
-    if (file_fill(fd, OFFER_FILE, offer.data, offer.len) == -1 ||
-        file_fill(fd, ENVIRONMENT_VARS, vars.data, vars.len) == -1)
-        return -1;
-    return file_fill(fd, ENVIRONMENT_SPEC, spec, spec_len);
+    return file_fill(fd, ENVIRONMENT_SPEC, FILE_MODE, spec, spec_len);
 }
 
 int
 attempt_dir_prepare(struct spool *spool, struct attempt *a)
 {
+    CLEANUP(file_cleanup_close) int fd = -1;
     char name[PATH_SIZE];
 
     if (a->prepared)
         return 0;
     prepared_name(a, name);
-    if (take_spare(spool, name) == -1 || fill(spool, a, name) == -1)
+    if (runs_program(a))
+        fd = take_spare(spool, name);
+    if (fd == -1)
+        fd = make(spool, name, runs_program(a));
+    if (fd == -1 || fill(spool, a, fd) == -1)
         return -1;
     a->prepared = true;
     return 0;
@@ -164,40 +180,34 @@ attempt_dir_text(const char *entry)
     return attempt_dir_is_prepared(entry) ? entry + sizeof PREPARED - 1 : entry;
 }
 
-/* The file's bytes; NULL after logging.  *head_len is that of the boot's id. */
-static const char *
-read_offer(int dir_fd, const char *text, struct buf *file, size_t *head_len)
+/* The file's bytes, HEAD_BYTES and more.  0, or -1 after logging. */
+static int
+read_offer(int dir_fd, const char *text, struct buf *file)
 {
     char path[PATH_SIZE];
-    const char *newline;
 
-    snprintf(path, sizeof path, "%.*s/" OFFER_FILE, IDENT_NAME_SIZE, text);
-    if (file_read(dir_fd, path, LIMIT_MESSAGE_BYTES + HEAD_BYTES, file) == -1) {
-        log_err("attempt=%s file=" OFFER_FILE ": %m", text);
-        return NULL;
-    }
-    newline = file->len > 0 ? memchr(file->data, '\n', file->len) : NULL;
-    if (newline == NULL) {
-        log_err("attempt=%s file=" OFFER_FILE ": cut off", text);
-        return NULL;
-    }
-    *head_len = (size_t)(newline - file->data);
-    return file->data;
+    snprintf(path, sizeof path, "%.*s/" ENVIRONMENT_OFFER, IDENT_NAME_SIZE, text);
+    if (file_read(dir_fd, path, LIMIT_MESSAGE_BYTES + HEAD_BYTES, file) == -1)
+        return log_errno(errno, "attempt=%s file=" ENVIRONMENT_OFFER ": %m", text);
+    if (file->len > HEAD_BYTES)
+        return 0;
+    return log_errno(EBADMSG, "attempt=%s file=" ENVIRONMENT_OFFER ": cut off", text);
 }
 
 int
 attempt_dir_offer(int dir_fd, const char *text, struct offer *out)
 {
     CLEANUP(buf_free) struct buf file = {0};
-    size_t head_len = 0;
-    const char *bytes = read_offer(dir_fd, text, &file, &head_len);
     struct fault fault;
+    char *offer;
 
-    if (bytes == NULL)
+    if (read_offer(dir_fd, text, &file) == -1)
         return -1;
-    if (offer_decode(bytes + head_len + 1, file.len - head_len - 1, out, &fault) == 0)
+    offer = file.data + HEAD_BYTES - 1;
+    *offer = '{';
+    if (offer_decode(offer, file.len - (HEAD_BYTES - 1), out, &fault) == 0)
         return 0;
-    log_err("attempt=%s file=" OFFER_FILE ": %s", text, fault.text);
+    log_err("attempt=%s file=" ENVIRONMENT_OFFER ": %s", text, fault.text);
     return -1;
 }
 
@@ -205,9 +215,7 @@ bool
 attempt_dir_other_boot(const struct spool *spool, const char *text)
 {
     CLEANUP(buf_free) struct buf file = {0};
-    size_t head_len = 0;
-    const char *bytes = read_offer(spool->dir_fd, text, &file, &head_len);
 
-    return bytes != NULL &&
-           (head_len != strlen(spool->boot_id) || memcmp(bytes, spool->boot_id, head_len) != 0);
+    return read_offer(spool->dir_fd, text, &file) == 0 &&
+           memcmp(file.data + sizeof BOOT_HEAD - 1, spool->boot_id, strlen(spool->boot_id)) != 0;
 }

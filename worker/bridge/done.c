@@ -121,16 +121,18 @@ done_scan(struct done *done, const struct spool *spool)
     return 0;
 }
 
-/* What the run needed and nobody needs any more. */
+/* What the run needed and nobody needs any more.  Where nothing ran there is no place to work in. */
 static void
 strip(const struct spool *spool, const char *name)
 {
-    static const char *const needless[] = {REQUEST_WORK,    REQUEST_CTL,      REQUEST_SOCKET,
-                                           REQUEST_OUTPUTS, ENVIRONMENT_VARS, ENVIRONMENT_SPEC};
+    static const char *const needless[] = {REQUEST_CTL, REQUEST_SOCKET, REQUEST_OUTPUTS,
+                                           ENVIRONMENT_SPEC, REQUEST_WORK};
+    char path[IDENT_NAME_SIZE + 16];
 
+    snprintf(path, sizeof path, "%s/" REQUEST_WORK, name);
+    if (faccessat(spool->dir_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == -1 && errno == ENOENT)
+        return;
     for (size_t i = 0; i < ARRAY_LEN(needless); i++) {
-        char path[IDENT_NAME_SIZE + 16];
-
         snprintf(path, sizeof path, "%s/%s", name, needless[i]);
         if (file_remove_tree(spool->dir_fd, path) == -1)
             log_warn("attempt=%s file=%s: cannot be removed: %m", name, needless[i]);
@@ -180,9 +182,9 @@ done_move_late(struct done *done, const struct spool *spool)
 bool
 done_has(const struct spool *spool, const char *name)
 {
-    char path[IDENT_NAME_SIZE + sizeof "/offer"];
+    char path[IDENT_NAME_SIZE + sizeof ENVIRONMENT_OFFER + 1];
 
-    snprintf(path, sizeof path, "%s/offer", name);
+    snprintf(path, sizeof path, "%s/" ENVIRONMENT_OFFER, name);
     return faccessat(spool->done_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
