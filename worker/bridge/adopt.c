@@ -48,13 +48,24 @@ cause_of(const struct bridge *b, const struct attempt *a)
     return "runner_died";
 }
 
+/* Does a runner hold the journal?  Then it is watched, and looked at once more: it may have been let
+ * go before that.  Most short jobs are over by now and need no watch. */
+static bool
+is_held(struct bridge *b, struct attempt *a)
+{
+    if (!journal_is_held(a->journal_fd))
+        return false;
+    watch_add(b, a);
+    return journal_is_held(a->journal_fd);
+}
+
 /* Its journal is open: which state is it in? */
 static void
 sort_out(struct bridge *b, struct attempt *a)
 {
-    bool held = journal_is_held(a->journal_fd);
-    enum journal_read start = held ? JOURNAL_RECORD : first_record(a);
+    bool held = is_held(b, a);
     int has_end = held ? 0 : sender_has_end(a);
+    enum journal_read start = held || has_end == 1 ? JOURNAL_RECORD : first_record(a);
 
     if (start == JOURNAL_IO_ERROR || has_end == -1) {
         /* Neither "never started" nor "lost" may come of that: as if it could not be opened. */
@@ -75,7 +86,7 @@ sort_out(struct bridge *b, struct attempt *a)
         attempt_set(&b->attempts, a, AT_LOST);
         sender_wake(b, a);
     } else if (has_end) {
-        sender_runner_over(b, a);
+        sender_ended(b, a);
     } else {
         lost_found(b, a, cause_of(b, a));
     }
@@ -84,15 +95,17 @@ sort_out(struct bridge *b, struct attempt *a)
 void
 adopt_started(struct bridge *b, struct attempt *a)
 {
-    if (!has_journal(b, a->text)) {
+    if (sender_open(b, a) == -1) {
+        if (errno != ENOENT) {
+            attempt_drop_offer(a); /* the runner goes on; the next sweep tries again */
+            return;
+        }
         if (a->body == NULL)
             closing_decline(b, a, "its journal has gone");
         a->asked = false; /* the spawner never came to it */
         return;
     }
     attempt_drop_offer(a);
-    if (sender_open(b, a) == -1)
-        return; /* the runner goes on; the next sweep tries again */
     log_debug("attempt=%s started", a->text);
     sort_out(b, a);
 }

@@ -244,13 +244,15 @@ void sender_free(struct bridge *b);
 /* Something was written to the journal, or its last writer has gone. */
 void sender_look(struct bridge *b, struct attempt *attempt);
 /* Open the journal of an attempt (its directory's, or done/'s) and follow it from what
- * was confirmed before.  -1 after logging. */
+ * was confirmed before.  -1 with ENOENT: there is none; or -1 after logging. */
 int sender_open(struct bridge *b, struct attempt *attempt) MUST_CHECK;
 void sender_close(struct bridge *b, struct attempt *attempt);
 /* Is there an end record in the journal?  1, 0, or -1: it cannot be read just now. */
 int sender_has_end(const struct attempt *attempt);
 /* The runner has let go of the journal. */
 void sender_runner_over(struct bridge *b, struct attempt *attempt);
+/* So it has, and the end record is there. */
+void sender_ended(struct bridge *b, struct attempt *attempt);
 /* Remember what is confirmed, before the end of the program. */
 void sender_flush_offsets(struct bridge *b);
 /* For link.c: a stream had no more to read; a publish of the attempt was settled. */

@@ -61,23 +61,23 @@ int
 sender_open(struct bridge *b, struct attempt *a)
 {
     char path[PATH_SIZE];
-    uint64_t offsets[STREAMS];
+    uint64_t offsets[STREAMS] = {0};
 
     snprintf(path, sizeof path, "%s/" JOURNAL_FILE, a->text);
     a->journal_fd = openat(dir_of(b, a), path, O_RDONLY | O_CLOEXEC);
     if (a->journal_fd == -1)
-        return log_errno(errno, "attempt=%s file=" JOURNAL_FILE ": %m", a->text);
-    read_sent(b, a, offsets);
+        return errno == ENOENT ? -1
+                               : log_errno(errno, "attempt=%s file=" JOURNAL_FILE ": %m", a->text);
+    if (!a->asked && !a->in_done)
+        read_sent(b, a, offsets);
     for (int class = 0; class < STREAMS; class ++) {
         struct stream *s = &a->streams[class];
 
         s->attempt = a;
         s->link = &b->links[class];
         s->class = (enum stream_class) class;
-        stream_open(s, a->in_done ? 0 : offsets[class]);
+        stream_open(s, offsets[class]);
     }
-    if (!a->in_done)
-        watch_add(b, a);
     return 0;
 }
 
@@ -206,8 +206,13 @@ sender_runner_over(struct bridge *b, struct attempt *a)
         log_warn("attempt=%s: its journal cannot be read, which is tried again", a->text);
     else if (has_end == 0)
         lost_found(b, a, "runner_died");
-    if (has_end != 1)
-        return;
+    else
+        sender_ended(b, a);
+}
+
+void
+sender_ended(struct bridge *b, struct attempt *a)
+{
     attempt_set(&b->attempts, a, AT_SENDING);
     watch_remove(b, a);
     consumer_ack(b, a);

@@ -49,6 +49,8 @@ stream_rewind(struct stream *s, uint64_t offset)
 enum stream_step
 stream_next(struct stream *s, struct journal_record *record)
 {
+    if (s->end_seen)
+        return STREAM_DRY; /* nothing is ever written behind an end */
     for (int skipped = 0; skipped < SKIP_TURN; skipped++) {
         switch (journal_next(s->reader, record)) {
         case JOURNAL_NO_MORE:
