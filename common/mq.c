@@ -114,6 +114,7 @@ destroy(struct mq *mq)
     loop_timer_free(mq->connect_timer);
     loop_timer_free(mq->pump_timer);
     loop_timer_free(mq->soon_timer);
+    loop_timer_free(mq->flush_timer);
     buf_free(&mq->in.strings);
     buf_free(&mq->in.body);
     free(mq);
@@ -223,6 +224,12 @@ on_timer(void *ctx)
 }
 
 static void
+on_flush(void *ctx)
+{
+    mq_flush(ctx);
+}
+
+static void
 announce(struct mq *mq)
 {
     if (mq->handlers.up != NULL && mq->handlers.up(mq, mq->ctx) == -1)
@@ -272,6 +279,7 @@ mq_new(struct loop *loop, const struct mq_config *config, const struct mq_handle
     mq->connect_timer = loop_timer_new(loop, on_connect, mq);
     mq->pump_timer = loop_timer_new(loop, on_timer, mq);
     mq->soon_timer = loop_timer_new(loop, on_timer, mq);
+    mq->flush_timer = loop_timer_new(loop, on_flush, mq);
     return mq;
 }
 

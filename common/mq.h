@@ -34,6 +34,9 @@ struct mq_config {
     size_t window_messages; /* most unconfirmed publishes; 0 = 256 */
     size_t window_bytes;    /* and their bytes; 0 = 1 MiB */
     size_t max_body_bytes;  /* larger deliveries come with body NULL and their size */
+    /* What is published in one round of the loop goes out together at its end, or with mq_flush():
+     * one packet wakes the broker once.  For connections that publish only. */
+    bool together;
 };
 
 /* What became of a publish. */
@@ -111,6 +114,9 @@ void mq_give_back(struct mq *mq, uint64_t tag);
  * outcome will come through settled(); -1 EAGAIN = window full or broker blocked,
  * writable() will be called; -1 ENOTCONN = down; -1 EMSGSIZE = headers too long. */
 int mq_publish(struct mq *mq, const struct mq_message *message, uint64_t cookie) MUST_CHECK;
+
+/* What was published goes out now: before work that would hold it up. */
+void mq_flush(struct mq *mq);
 
 /* Depth of a queue by passive declare on this connection; -1 when it cannot be told.  A
  * missing queue does no harm to the connection. */

@@ -275,6 +275,7 @@ mq_connect(struct mq *mq)
 void
 mq_disconnect(struct mq *mq, bool politely)
 {
+    mq_flush(mq);
     if (mq->conn != NULL && politely && mq_usable(mq)) {
         /* The broker gives unacknowledged messages back at once and logs no warning. */
         mq_guard_enter(mq->guard);
@@ -291,6 +292,7 @@ mq_disconnect(struct mq *mq, bool politely)
         close(mq->fd);
     mq->fd = -1;
     mq->first = mq->count = 0;
+    mq->heard_ns = 0;
     mq->in.state = MQ_IDLE;
     mq_consumers_free(mq);
     mq->up = mq->announced = mq->broken = false;

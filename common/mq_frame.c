@@ -65,6 +65,7 @@ mq_frames_read(struct mq *mq)
             mq_break(mq, "connection lost: %s", mq_status_text(mq, status));
             return false;
         }
+        mq->heard_ns = clock_mono_ns();
         look_for_blocked(mq, frame);
         if (frame->frame_type == AMQP_FRAME_BODY)
             bytes += frame->payload.body_fragment.len;

@@ -66,6 +66,7 @@ struct mq {
     struct loop_timer *connect_timer; /* the next try */
     struct loop_timer *pump_timer;    /* heartbeats, confirm timeout */
     struct loop_timer *soon_timer;    /* work left behind by a call: frames, going down */
+    struct loop_timer *flush_timer;   /* armed while the socket is corked */
 
     amqp_connection_state_t conn; /* NULL = not connected */
     int fd;                       /* our duplicate of its socket */
@@ -83,6 +84,7 @@ struct mq {
 
     unsigned tries;
     int64_t up_since_ns, unblocked_ns;
+    int64_t heard_ns;          /* when a frame came last; 0 = none yet */
     char why[MQ_WHY_BYTES];    /* why it is down */
     char logged[MQ_WHY_BYTES]; /* the reason last logged */
 

@@ -2,7 +2,10 @@
 
 #include <amqp_framing.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -82,6 +85,41 @@ send_message(struct mq *mq, const struct mq_message *m, uint64_t seq)
     return status;
 }
 
+/* -1: it goes out packet by packet, as without. */
+static int
+cork(const struct mq *mq, int on)
+{
+    return setsockopt(mq->fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
+}
+
+/* The kernel keeps what is sent from now on, for 200 ms at most.  A timer that has passed is looked at
+ * before the loop sleeps. */
+static void
+hold_back(struct mq *mq)
+{
+    if (mq->config.together && !loop_timer_armed(mq->flush_timer) && cork(mq, 1) == 0)
+        loop_timer_set(mq->flush_timer, 0);
+}
+
+void
+mq_flush(struct mq *mq)
+{
+    loop_timer_stop(mq->flush_timer);
+    if (mq->config.together && mq->fd != -1)
+        (void)cork(mq, 0);
+}
+
+/* After twice the heartbeat's time without a byte from the broker the library waits for one inside
+ * a publish, for ever (traps 1.2).  Half of that is far from it; beyond, reading right before the
+ * publish finds what has come, or that the connection is dead. */
+static bool
+must_read(const struct mq *mq)
+{
+    int64_t fresh_ns = amqp_get_heartbeat(mq->conn) * 1000 * CLOCK_MS_NS;
+
+    return mq->heard_ns == 0 || clock_mono_ns() - mq->heard_ns >= fresh_ns;
+}
+
 int
 mq_publish(struct mq *mq, const struct mq_message *message, uint64_t cookie)
 {
@@ -90,10 +128,8 @@ mq_publish(struct mq *mq, const struct mq_message *message, uint64_t cookie)
 
     if (mq_usable(mq) && !mq->confirms)
         log_panic("mq: connection=%s publishes without mq_use_confirms()", mq->config.name);
-    /* Reading right before each publish keeps the library from waiting for ever for a
-     * broker that has been silent (traps 1.2).  What was read is handled later, so that
-     * no handler runs inside this call. */
-    if (mq_usable(mq))
+    /* What is read is handled later, so that no handler runs inside this call. */
+    if (mq_usable(mq) && must_read(mq))
         mq_frames_read(mq);
     if (mq->count > 0)
         loop_timer_set(mq->soon_timer, 0);
@@ -111,6 +147,7 @@ mq_publish(struct mq *mq, const struct mq_message *message, uint64_t cookie)
         return -1;
     }
     seq = mq_ring_add(&mq->ring, cookie, message->len, clock_mono_ns());
+    hold_back(mq);
     status = send_message(mq, message, seq);
     if (status != AMQP_STATUS_OK)
         mq_break(mq, "publish failed: %s", mq_status_text(mq, status));

@@ -97,6 +97,7 @@ claims_flush(struct bridge *b)
             a->claimed_ns = clock_boot_ns();
             attempt_set(&b->attempts, a, AT_CLAIMED);
         }
+        mq_flush(b->links[STREAM_STATE].mq);
         prepare(b);
     }
 }

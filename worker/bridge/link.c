@@ -241,9 +241,11 @@ link_init(struct link *l, struct bridge *b, enum stream_class class)
     pace_init(&l->pace, b->settings.pace_bytes_per_s);
     l->paced = loop_timer_new(b->loop, link_pump, l);
     l->retry = loop_timer_new(b->loop, link_pump, l);
+    l->soon = loop_timer_new(b->loop, link_pump, l);
     config.call_timeout_ms = CALL_TIMEOUT_MS;
     config.confirm_timeout_ms = CONFIRM_TIMEOUT_MS;
     config.window_messages = LINK_WINDOW;
+    config.together = true;
     config.window_bytes = window_bytes(l) + EXTRA_BYTES;
     l->mq = mq_new(b->loop, &config, &handlers, l);
 }
@@ -254,5 +256,6 @@ link_free(struct link *l)
     mq_free(l->mq);
     loop_timer_free(l->paced);
     loop_timer_free(l->retry);
+    loop_timer_free(l->soon);
     buf_free(&l->body);
 }

@@ -60,6 +60,7 @@ struct link {
     struct pace pace;         /* shared on the link of bulk alone: states have no limit */
     struct loop_timer *paced; /* until it allows more */
     struct loop_timer *retry;
+    struct loop_timer *soon;
     int64_t back_off_ms; /* 0 = nothing failed lately */
 };
 

@@ -177,5 +177,6 @@ link_pump(void *ctx)
 void
 link_pump_soon(struct link *l)
 {
-    loop_wake(l->bridge->loop, link_pump, l);
+    if (!loop_timer_armed(l->soon))
+        loop_timer_set(l->soon, 0);
 }
