@@ -53,13 +53,11 @@ run_emit_open(struct runner *r)
     struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = REQUEST_SOCKET};
     struct run_emit *e = &r->emit;
 
-    if (unlink(REQUEST_SOCKET) == -1 && errno != ENOENT)
-        return -1;
     e->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (e->listen_fd == -1)
         return -1;
     /* The umask makes it 0600; whoever gets past that is asked for its uid. */
-    if (bind(e->listen_fd, (struct sockaddr *)&address, sizeof address) == -1 ||
+    if (bind(e->listen_fd, (const struct sockaddr *)&address, sizeof address) == -1 ||
         listen(e->listen_fd, BACKLOG) == -1)
         return -1;
     return runner_watch(r, e->listen_fd, SOURCE_LISTEN);

@@ -71,12 +71,12 @@ make_journal(int dir_fd, struct journal_writer *w)
 static int
 make_control(int dir_fd)
 {
-    CLEANUP(file_cleanup_close) int fd = -1;
+    const int flags = O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW;
+    CLEANUP(file_cleanup_close) int fd = openat(dir_fd, REQUEST_CTL, flags);
     struct stat st;
 
-    if (mkfifoat(dir_fd, REQUEST_CTL, FILE_MODE) == -1 && errno != EEXIST)
-        return -1;
-    fd = openat(dir_fd, REQUEST_CTL, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+    if (fd == -1 && errno == ENOENT && mkfifoat(dir_fd, REQUEST_CTL, FILE_MODE) == 0)
+        fd = openat(dir_fd, REQUEST_CTL, flags);
     if (fd == -1 || fstat(fd, &st) == -1)
         return -1;
     if (!S_ISFIFO(st.st_mode)) {
