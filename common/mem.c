@@ -1,6 +1,7 @@
 #include "common/mem.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,6 +60,12 @@ mem_printf(const char *fmt, ...)
     if (n < 0)
         log_panic("memory: formatted text: %m");
     return out;
+}
+
+void
+mem_trim(void)
+{
+    (void)malloc_trim(0); /* says whether there was any */
 }
 
 void

@@ -15,6 +15,9 @@ char *mem_dup(const char *s);              /* NULL stays NULL */
 char *mem_dupn(const char *s, size_t len); /* adds the NUL */
 char *mem_printf(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
+/* Give what is free back to the system; the allocator keeps some of it otherwise.  Any thread. */
+void mem_trim(void);
+
 /* For CLEANUP(mem_cleanup) on a `char *` or other pointer variable. */
 void mem_cleanup(void *pointer_to_pointer);
 

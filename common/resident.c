@@ -2,13 +2,13 @@
 #include "common/resident.h"
 
 #include <link.h>
-#include <malloc.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/mem.h"
 
 /* Text that was relocated in place exists nowhere else. */
 static bool
@@ -63,6 +63,6 @@ release_object(struct dl_phdr_info *object, size_t size, void *ctx)
 void
 resident_release(void)
 {
-    malloc_trim(0);
+    mem_trim();
     (void)dl_iterate_phdr(release_object, NULL);
 }

@@ -51,6 +51,12 @@ ahead_is_empty(const struct ahead *ahead)
 }
 
 bool
+ahead_has_backlog(const struct ahead *ahead)
+{
+    return ahead->n > 1;
+}
+
+bool
 ahead_is_full(const struct ahead *ahead)
 {
     size_t last = (ahead->oldest + AHEAD_BATCHES - 1) % AHEAD_BATCHES;

@@ -18,6 +18,7 @@ struct ahead {
 struct batch *ahead_batch_for(struct ahead *ahead, const struct mq_delivery *delivery);
 
 bool ahead_is_empty(const struct ahead *ahead);
+bool ahead_has_backlog(const struct ahead *ahead); /* more than one batch of the rest */
 
 /* No other batch can be begun: the oldest should be recorded before more is added. */
 bool ahead_is_full(const struct ahead *ahead);

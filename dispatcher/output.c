@@ -16,6 +16,7 @@
 /* A talkative job's events come a few at a time, and a transaction for each few costs more than they: what comes within
  * this time of the last transaction is gathered.  The first is recorded at once. */
 #define GATHER_MS 3
+#define REST_MS 1000 /* after a flood: what it took goes back */
 
 enum { CONSUMER_OUTPUT, CONSUMER_DEAD };
 
@@ -25,6 +26,7 @@ struct output {
     char *consumer_name;
     struct ahead ahead;
     struct loop_timer *again; /* for what is left */
+    struct loop_timer *rest;  /* armed: there was a flood */
     int64_t recorded_ns;      /* when the last transaction was over */
     bool away; /* the database: what has come waits, as much as the prefetch allows */
     struct redrive *redrive;
@@ -105,6 +107,8 @@ step(struct output *out)
 static void
 process(struct output *out)
 {
+    if (ahead_has_backlog(&out->ahead))
+        loop_timer_set(out->rest, REST_MS);
     out->away = step(out) != FLOW_OK;
     if (out->away) {
         loop_timer_set(out->again, flow_backoff_ms(out->flow));
@@ -120,6 +124,13 @@ static void
 on_again(void *ctx)
 {
     process(ctx);
+}
+
+static void
+on_rest(void *ctx)
+{
+    (void)ctx;
+    mem_trim();
 }
 
 static void
@@ -185,6 +196,7 @@ output_open(struct flow *flow)
 
     out->flow = flow;
     out->again = loop_timer_new(flow->loop, on_again, out);
+    out->rest = loop_timer_new(flow->loop, on_rest, out);
     out->redrive = redrive_new(flow);
     out->consumer = mq_new(flow->loop, &config, &handlers, out);
     mq_start(out->consumer);
@@ -209,6 +221,7 @@ output_close(void *self)
     redrive_free(out->redrive);
     ahead_free(&out->ahead);
     loop_timer_free(out->again);
+    loop_timer_free(out->rest);
     mem_cleanup(&out->consumer_name);
     mem_cleanup(&out);
 }
