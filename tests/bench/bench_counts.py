@@ -10,7 +10,7 @@ OPERATIONS = 500
 REASONS = {
     "offer": "the task with all that a worker needs; confirmed, so that the outbox may forget it",
     "claim": "one for up to 64 offers: nothing runs without a grant; transient, since losing one costs a repeat",
-    "attempt.started": "a fact that a front end waits for; it must not wait for the end",
+    "attempt.started": "a fact that a front end waits for; it does not wait for the end, but goes with it where both are there",
     "attempt.finished": "the end; the task moves by it alone",
     "attempt.output": "what the job said; /bin/true says nothing",
     "attempt.declined": "an offer that was claimed and not granted in time goes back; none when workers keep up",
