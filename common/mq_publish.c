@@ -104,14 +104,17 @@ hold_back(struct mq *mq)
 void
 mq_flush(struct mq *mq)
 {
+    if (!loop_timer_armed(mq->flush_timer))
+        return; /* nothing is held back */
     loop_timer_stop(mq->flush_timer);
-    if (mq->config.together && mq->fd != -1)
+    if (mq->fd != -1)
         (void)cork(mq, 0);
 }
 
 /* After twice the heartbeat's time without a byte from the broker the library waits for one inside
  * a publish, for ever (traps 1.2).  Half of that is far from it; beyond, reading right before the
- * publish finds what has come, or that the connection is dead. */
+ * publish finds what has come, or that the connection is dead.  Should the time of a frame mislead (it may
+ * have lain in the library's buffer while a handler was busy), the guard cuts the connection. */
 static bool
 must_read(const struct mq *mq)
 {

@@ -85,6 +85,19 @@ batch_add(struct batch *batch, const char *queue, const struct mq_delivery *deli
     return item;
 }
 
+/* Only what journals hold travels in batches. */
+static void
+sort_part(struct item *part, batch_sort_fn *sort)
+{
+    struct fault fault = {0};
+
+    sort(part);
+    if (part->event.root == NULL || event_numbered(part->event.kind))
+        return;
+    fault_set(&fault, FAULT_BAD_SCHEMA, "batch: an event that has no number");
+    item_dead(part, &fault);
+}
+
 void
 batch_add_events(struct batch *batch, const char *queue, const struct mq_delivery *delivery,
                  batch_sort_fn *sort)
@@ -104,7 +117,7 @@ batch_add_events(struct batch *batch, const char *queue, const struct mq_deliver
     else
         item->work = WORK_DONE; /* nothing but its parts */
     for (int i = 0; i < n; i++)
-        sort(add_part(batch, item, &pieces[i]));
+        sort_part(add_part(batch, item, &pieces[i]), sort);
 }
 
 void

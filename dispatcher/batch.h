@@ -12,7 +12,7 @@
 #include "proto/event_batch.h"
 #include "proto/fault.h"
 
-/* Deliveries that are recorded together and acked together, after the commit. */
+/* Deliveries, and the events of those that hold several, that are recorded together and acked together, after the commit. */
 
 /* What is left to be done with one. */
 enum work {

@@ -137,11 +137,16 @@ static void
 on_delivery(struct mq *mq, const struct mq_delivery *delivery, void *ctx)
 {
     struct output *out = ctx;
-    bool dead = delivery->consumer == CONSUMER_DEAD;
+    struct batch *batch = ahead_batch_for(&out->ahead, delivery);
+    size_t before = batch->n;
 
     (void)mq;
-    batch_add_events(ahead_batch_for(&out->ahead, delivery), dead ? NAMES_DEAD : NAMES_OUTPUT,
-                     delivery, dead ? give_up : sort_event);
+    if (delivery->consumer == CONSUMER_OUTPUT)
+        batch_add_events(batch, NAMES_OUTPUT, delivery, sort_event);
+    else
+        batch_add_events(batch, NAMES_DEAD, delivery, give_up);
+    if (delivery->consumer == CONSUMER_DEAD && batch->n == before + 1)
+        give_up(batch->items[before]); /* whether it was a batch or not */
     if (ahead_is_full(&out->ahead) && !out->away)
         process(out);
 }

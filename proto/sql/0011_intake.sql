@@ -195,7 +195,8 @@ BEGIN
                THEN array_agg((s.task, s.attempt, a.offered_on, s.events, s.top)::hler_core.talk) END
           FROM (SELECT r.task, r.attempt, min(r.username) AS username, min(r.token) AS token, count(*) AS events,
                        min(r.seq) AS first, max(r.seq) AS top, array_agg(r.seq) AS numbers,
-                       min(r.username) = max(r.username) AND min(r.token) = max(r.token) AND count(DISTINCT r.seq) = count(*) AS usual
+                       min(r.username) = max(r.username) AND min(r.token) = max(r.token) AND count(DISTINCT r.seq) = count(*)
+                       AND count(r.username) = count(*) AND count(r.token) = count(*) AS usual
                   FROM unnest(users, tasks, attempts, tokens, seqs) AS r (username, task, attempt, token, seq)
                  GROUP BY r.task, r.attempt) AS s
           LEFT JOIN hler.attempt AS a ON a.task = s.task AND a.attempt = s.attempt);

@@ -2,6 +2,7 @@
 import json
 import os
 import signal
+import time
 import uuid
 
 import pika
@@ -55,6 +56,20 @@ def test_what_lies_ready_goes_together_and_in_order(make_stack):
         assert len({e["id"].rsplit(".", 1)[0] for e in body}) == 1
     assert [e["data"]["field"] for _, body in batches for e in body if e["type"] == KIND.format("result")] == ["one", "two"]
     assert stack.one("SELECT count(*) FROM hler.dead_message") == 0
+
+
+def test_an_end_that_does_not_fit_in_a_message_goes_in_the_next(make_stack):
+    stack = make_stack("--workers", "1")
+    operation = stack.shell(f"while [ ! -e {stack.path('go')} ]; do sleep 0.05; done; hler-emit big \"$(printf '%040000d' 1)\";"
+                            f" printf 'v=%060000d\\n' 1 >>$HLER_OUTPUTS; touch {stack.path('over')}", target=uuid.uuid4())
+    wait_for(lambda: stack.attempts(operation)[0]["started_at"], what="the start")
+    stack.signal("worker-1", signal.SIGSTOP)
+    open(stack.path("go"), "w", encoding="utf-8").close()
+    wait_for(lambda: os.path.exists(stack.path("over")), what="all to be said")
+    time.sleep(0.5) # so that the end is in the journal, too; should it not be, the test still passes
+    stack.signal("worker-1", signal.SIGCONT)
+    assert stack.wait(operation)["state"] == "succeeded"
+    stack.assert_complete(operation)
 
 
 class Done:

@@ -14,13 +14,14 @@
 #include "worker/bridge/stream.h"
 
 static const enum journal_kind kinds[] = {JOURNAL_START,  JOURNAL_STDOUT,   JOURNAL_PROGRESS,
-                                          JOURNAL_RESULT, JOURNAL_PROGRESS, JOURNAL_STDERR};
+                                          JOURNAL_RESULT, JOURNAL_PROGRESS, JOURNAL_STDERR,
+                                          JOURNAL_END};
 
-/* An attempt whose journal has these records, of 1, 2, 3 ... bytes, and a stream of its bulk. */
+/* An attempt whose journal has these records, of 1, 2, 3 ... bytes, and a stream of one class of them. */
 static struct stream *
-open_stream(struct attempt *attempt)
+open_stream(struct attempt *attempt, enum stream_class class)
 {
-    struct stream *s = &attempt->streams[STREAM_BULK];
+    struct stream *s = &attempt->streams[class];
     struct journal_writer writer;
 
     memset(attempt, 0, sizeof *attempt);
@@ -29,7 +30,7 @@ open_stream(struct attempt *attempt)
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         assert_int_equal(journal_append(&writer, kinds[i], "xxxxxxxx", i + 1), 0);
     s->attempt = attempt;
-    s->class = STREAM_BULK;
+    s->class = class;
     stream_open(s, 0);
     return s;
 }
@@ -54,7 +55,7 @@ static void
 test_what_is_given_back_comes_again(void **state)
 {
     struct attempt attempt;
-    struct stream *s = open_stream(&attempt);
+    struct stream *s = open_stream(&attempt, STREAM_BULK);
     struct journal_record record;
     uint64_t behind;
 
@@ -80,7 +81,7 @@ static void
 test_nothing_taken_is_confirmed_by_what_is_skipped(void **state)
 {
     struct attempt attempt;
-    struct stream *s = open_stream(&attempt);
+    struct stream *s = open_stream(&attempt, STREAM_BULK);
     struct journal_record record;
     uint64_t start;
 
@@ -94,11 +95,31 @@ test_nothing_taken_is_confirmed_by_what_is_skipped(void **state)
     close_stream(s);
 }
 
+/* Nothing is looked for behind an end, but it is looked for itself as long as it is not taken. */
+static void
+test_an_end_that_is_given_back_comes_again(void **state)
+{
+    struct attempt attempt;
+    struct stream *s = open_stream(&attempt, STREAM_STATE);
+    struct journal_record record;
+
+    (void)state;
+    expect(s, 1, &record);
+    expect(s, 4, &record);
+    expect(s, 7, &record);
+    assert_int_equal(stream_next(s, &record), STREAM_DRY);
+    stream_unread(s, &record);
+    expect(s, 7, &record);
+    assert_int_equal(stream_next(s, &record), STREAM_DRY);
+    close_stream(s);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_given_back_comes_again),
+        cmocka_unit_test(test_an_end_that_is_given_back_comes_again),
         cmocka_unit_test(test_nothing_taken_is_confirmed_by_what_is_skipped),
     };
 

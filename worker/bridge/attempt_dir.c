@@ -18,10 +18,7 @@
 /* No attempt's name begins so: a task's id is a UUID. */
 #define PREPARED "new."
 #define SPARES 4
-/* Goes before the first member of the offer, which is there as it came. */
-#define BOOT_HEAD "{\"boot\":\""
-#define BOOT_TAIL "\","
-#define HEAD_BYTES (sizeof BOOT_HEAD - 1 + UUID_TEXT_SIZE - 1 + sizeof BOOT_TAIL - 1)
+#define HEAD_BYTES UUID_TEXT_SIZE /* of an offer's file: the boot's id and a newline */
 #define PATH_SIZE (IDENT_NAME_SIZE + 16)
 #define DIR_MODE 0700
 #define FILE_MODE 0600
@@ -82,7 +79,8 @@ attempt_dir_make_spares(struct spool *spool)
     while (spool->spares < SPARES) {
         CLEANUP(file_cleanup_close) int fd = make(spool, spare_name(spool->spares, name), true);
 
-        if (fd == -1 || file_fill(fd, ENVIRONMENT_OFFER, FILE_MODE, "", 0) == -1)
+        if (fd == -1 || file_fill(fd, ATTEMPT_DIR_OFFER, FILE_MODE, "", 0) == -1 ||
+            file_fill(fd, ENVIRONMENT_VARS, FILE_MODE, "", 0) == -1)
             return -1;
         spool->spares++;
     }
@@ -103,22 +101,33 @@ take_spare(struct spool *spool, const char *name)
     return open_dir(spool, name);
 }
 
+/* What the program is told.  A file of its own, which it may spoil. */
+static int
+fill_for_program(const struct offer *offer, int fd)
+{
+    CLEANUP(buf_free) struct buf vars = {0};
+    const char *spec;
+    size_t spec_len;
+
+    environment_vars(offer, &vars);
+    if (file_fill(fd, ENVIRONMENT_VARS, FILE_MODE, vars.data, vars.len) == -1)
+        return -1;
+    if (!environment_has_spec(offer))
+        return 0;
+    spec = json_text(offer->spec, &spec_len);
+    return file_fill(fd, ENVIRONMENT_SPEC, FILE_MODE, spec, spec_len);
+}
+
 static int
 fill(const struct spool *spool, const struct attempt *a, int fd)
 {
     CLEANUP(buf_free) struct buf offer = {0};
-    size_t inside = strcspn(a->body, "{") + 1;
-    const char *spec;
-    size_t spec_len;
 
-    buf_printf(&offer, BOOT_HEAD "%s" BOOT_TAIL, spool->boot_id);
-    buf_add(&offer, a->body + inside, a->body_len - inside);
-    if (file_fill(fd, ENVIRONMENT_OFFER, FILE_MODE, offer.data, offer.len) == -1)
+    buf_printf(&offer, "%s\n", spool->boot_id);
+    buf_add(&offer, a->body, a->body_len);
+    if (file_fill(fd, ATTEMPT_DIR_OFFER, FILE_MODE, offer.data, offer.len) == -1)
         return -1;
-    if (!environment_has_spec(&a->offer))
-        return 0;
-    spec = json_text(a->offer.spec, &spec_len);
-    return file_fill(fd, ENVIRONMENT_SPEC, FILE_MODE, spec, spec_len);
+    return runs_program(a) ? fill_for_program(&a->offer, fd) : 0;
 }
 
 int
@@ -180,34 +189,40 @@ attempt_dir_text(const char *entry)
     return attempt_dir_is_prepared(entry) ? entry + sizeof PREPARED - 1 : entry;
 }
 
-/* The file's bytes, HEAD_BYTES and more.  0, or -1 after logging. */
-static int
-read_offer(int dir_fd, const char *text, struct buf *file)
+/* The file's bytes; NULL after logging.  *head_len is that of the boot's id. */
+static const char *
+read_offer(int dir_fd, const char *text, struct buf *file, size_t *head_len)
 {
     char path[PATH_SIZE];
+    const char *newline;
 
-    snprintf(path, sizeof path, "%.*s/" ENVIRONMENT_OFFER, IDENT_NAME_SIZE, text);
-    if (file_read(dir_fd, path, LIMIT_MESSAGE_BYTES + HEAD_BYTES, file) == -1)
-        return log_errno(errno, "attempt=%s file=" ENVIRONMENT_OFFER ": %m", text);
-    if (file->len > HEAD_BYTES)
-        return 0;
-    return log_errno(EBADMSG, "attempt=%s file=" ENVIRONMENT_OFFER ": cut off", text);
+    snprintf(path, sizeof path, "%.*s/" ATTEMPT_DIR_OFFER, IDENT_NAME_SIZE, text);
+    if (file_read(dir_fd, path, LIMIT_MESSAGE_BYTES + HEAD_BYTES, file) == -1) {
+        log_err("attempt=%s file=" ATTEMPT_DIR_OFFER ": %m", text);
+        return NULL;
+    }
+    newline = file->len > 0 ? memchr(file->data, '\n', file->len) : NULL;
+    if (newline == NULL) {
+        log_err("attempt=%s file=" ATTEMPT_DIR_OFFER ": cut off", text);
+        return NULL;
+    }
+    *head_len = (size_t)(newline - file->data);
+    return file->data;
 }
 
 int
 attempt_dir_offer(int dir_fd, const char *text, struct offer *out)
 {
     CLEANUP(buf_free) struct buf file = {0};
+    size_t head_len = 0;
+    const char *bytes = read_offer(dir_fd, text, &file, &head_len);
     struct fault fault;
-    char *offer;
 
-    if (read_offer(dir_fd, text, &file) == -1)
+    if (bytes == NULL)
         return -1;
-    offer = file.data + HEAD_BYTES - 1;
-    *offer = '{';
-    if (offer_decode(offer, file.len - (HEAD_BYTES - 1), out, &fault) == 0)
+    if (offer_decode(bytes + head_len + 1, file.len - head_len - 1, out, &fault) == 0)
         return 0;
-    log_err("attempt=%s file=" ENVIRONMENT_OFFER ": %s", text, fault.text);
+    log_err("attempt=%s file=" ATTEMPT_DIR_OFFER ": %s", text, fault.text);
     return -1;
 }
 
@@ -215,7 +230,9 @@ bool
 attempt_dir_other_boot(const struct spool *spool, const char *text)
 {
     CLEANUP(buf_free) struct buf file = {0};
+    size_t head_len = 0;
+    const char *bytes = read_offer(spool->dir_fd, text, &file, &head_len);
 
-    return read_offer(spool->dir_fd, text, &file) == 0 &&
-           memcmp(file.data + sizeof BOOT_HEAD - 1, spool->boot_id, strlen(spool->boot_id)) != 0;
+    return bytes != NULL &&
+           (head_len != strlen(spool->boot_id) || memcmp(bytes, spool->boot_id, head_len) != 0);
 }

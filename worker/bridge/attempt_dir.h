@@ -10,6 +10,9 @@
  * after a restart.  It is made while the claim is on its way, under another name, and gets
  * its own with the grant: what bears an attempt's name was granted. */
 
+#define ATTEMPT_DIR_OFFER                                                                          \
+    "offer" /* in it: the boot's id and a newline, then the offer as it came */
+
 /* Make it under the other name, unless that was done.  0, or -1 with errno; what is left then is
  * removed by attempt_dir_remove(). */
 int attempt_dir_prepare(struct spool *spool, struct attempt *attempt) MUST_CHECK;

@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "proto/ident.h"
+#include "worker/bridge/attempt_dir.h"
 #include "worker/bridge/environment.h"
 #include "worker/runner/journal.h"
 #include "worker/runner/request.h"
@@ -121,17 +122,14 @@ done_scan(struct done *done, const struct spool *spool)
     return 0;
 }
 
-/* What the run needed and nobody needs any more.  Where nothing ran there is no place to work in. */
+/* What the run needed and nobody needs any more. */
 static void
 strip(const struct spool *spool, const char *name)
 {
-    static const char *const needless[] = {REQUEST_CTL, REQUEST_SOCKET, REQUEST_OUTPUTS,
-                                           ENVIRONMENT_SPEC, REQUEST_WORK};
+    static const char *const needless[] = {REQUEST_WORK,    REQUEST_CTL,      REQUEST_SOCKET,
+                                           REQUEST_OUTPUTS, ENVIRONMENT_VARS, ENVIRONMENT_SPEC};
     char path[IDENT_NAME_SIZE + 16];
 
-    snprintf(path, sizeof path, "%s/" REQUEST_WORK, name);
-    if (faccessat(spool->dir_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == -1 && errno == ENOENT)
-        return;
     for (size_t i = 0; i < ARRAY_LEN(needless); i++) {
         snprintf(path, sizeof path, "%s/%s", name, needless[i]);
         if (file_remove_tree(spool->dir_fd, path) == -1)
@@ -182,9 +180,9 @@ done_move_late(struct done *done, const struct spool *spool)
 bool
 done_has(const struct spool *spool, const char *name)
 {
-    char path[IDENT_NAME_SIZE + sizeof ENVIRONMENT_OFFER + 1];
+    char path[IDENT_NAME_SIZE + sizeof ATTEMPT_DIR_OFFER + 1];
 
-    snprintf(path, sizeof path, "%s/" ENVIRONMENT_OFFER, name);
+    snprintf(path, sizeof path, "%s/" ATTEMPT_DIR_OFFER, name);
     return faccessat(spool->done_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 

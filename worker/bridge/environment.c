@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/buf.h"
+#include "common/json.h"
 #include "common/mem.h"
 #include "proto/limits.h"
 #include "worker/bridge/executors.h"
@@ -62,7 +62,7 @@ set_task(const struct offer *o, const char *dir, struct strings *out)
     strings_set(out, "HLER_REQUESTER", o->requester);
     if (environment_has_spec(o))
         set_path(out, "HLER_SPEC", dir, ENVIRONMENT_SPEC);
-    set_path(out, "HLER_VARS", dir, ENVIRONMENT_OFFER);
+    set_path(out, "HLER_VARS", dir, ENVIRONMENT_VARS);
     set_path(out, "HLER_OUTPUTS", dir, REQUEST_OUTPUTS);
     set_path(out, "HLER_SOCKET", dir, REQUEST_SOCKET);
 }
@@ -127,4 +127,25 @@ bool
 environment_has_spec(const struct offer *o)
 {
     return strcmp(o->executor, EXECUTORS_NONE) != 0 && strcmp(o->executor, EXECUTORS_COMMAND) != 0;
+}
+
+void
+environment_vars(const struct offer *o, struct buf *out)
+{
+    CLEANUP(json_cleanup) struct json_object *vars = json_object_new_object();
+    const char *text;
+    size_t len;
+
+    json_set_string(vars, "operation", o->operation);
+    json_set_string(vars, "type", o->type);
+    json_set_string(vars, "task", o->name.task);
+    json_set_string(vars, "name", o->task_name);
+    json_set_int(vars, "attempt", o->name.attempt);
+    json_set_int(vars, "try", o->try_number);
+    json_set_string(vars, "target", o->target);
+    json_set_string(vars, "requester", o->requester);
+    json_object_object_add(vars, "inputs", json_object_get(o->inputs));
+    json_object_object_add(vars, "outputs", json_object_get(o->outputs));
+    text = json_text(vars, &len);
+    buf_add(out, text, len);
 }

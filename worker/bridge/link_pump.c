@@ -65,7 +65,9 @@ prepare(struct link *l, struct stream *s, struct journal_record *record)
     l->events = 0;
     add_event(l, s, record);
     while (may_grow(l, s) && (step = stream_next(s, record)) == STREAM_RECORD) {
-        if (l->body.len + record->head.len > BATCH_BYTES) {
+        /* A result that is none goes as output: by another way. */
+        if (l->body.len + record->head.len > BATCH_BYTES ||
+            event_bulk(record_kind(record)) != event_bulk(l->kind)) {
             stream_unread(s, record);
             break;
         }
@@ -147,10 +149,9 @@ serve(struct link *l, struct stream *s)
     return 0;
 }
 
-void
-link_pump(void *ctx)
+static void
+pump(struct link *l)
 {
-    struct link *l = ctx;
     int64_t until_ns = clock_mono_ns() + PUMP_NS;
 
     if (!mq_is_up(l->mq) || loop_timer_armed(l->retry) || is_paced(l))
@@ -170,8 +171,18 @@ link_pump(void *ctx)
            !is_paced(l))
         if (serve(l, round_take(&l->round)) == -1)
             return;
-    if (!round_is_empty(&l->round) && link_has_room(l) && !loop_timer_armed(l->paced))
+    if (round_has_new(&l->round) ||
+        (!round_is_empty(&l->round) && link_has_room(l) && !loop_timer_armed(l->paced)))
         link_pump_soon(l);
+}
+
+void
+link_pump(void *ctx)
+{
+    struct link *l = ctx;
+
+    pump(l);
+    mq_flush(l->mq);
 }
 
 void

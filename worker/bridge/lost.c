@@ -34,7 +34,7 @@ static const struct {
     {"moved_spool", "its spool was copied or moved to another place"},
 };
 
-/* Does the process carry the attempt's name in its environment (HLER_SPEC and others)? */
+/* Does the process carry the attempt's name in its environment (HLER_VARS and others)? */
 static bool
 carries(const char *pid, const char *mark)
 {

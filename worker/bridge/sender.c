@@ -1,4 +1,4 @@
-/* Journals on their way out: which are watched, what is confirmed, when one is over.
+/* Journals on their way out: what is confirmed, when one is over.
  *
  * The file "sent" in an attempt's directory holds, per stream, the offset below which all is
  * confirmed.  It is a hint: lost or old, it only makes a restart send more again. */

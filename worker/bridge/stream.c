@@ -82,6 +82,8 @@ void
 stream_unread(struct stream *s, const struct journal_record *record)
 {
     journal_unread(s->reader, record);
+    if (record->head.kind == JOURNAL_END)
+        s->end_seen = false; /* or nobody would look again */
     s->read_offset = record->end_offset - sizeof record->head - record->head.len;
 }
 

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/attr.h"
 #include "common/file.h"
 #include "common/mem.h"
 #include "common/utf8.h"
@@ -16,8 +15,8 @@
 /* Reads what the worker handed over.  Everything here is trusted to come from the worker, but the
  * contents of the two JSON files come from the catalogue and from a front end. */
 
-#define FILE_BYTES_MAX (1024u * 1024u + 4096u) /* one AMQP message, and what the worker adds */
-#define MESSAGE_MAX 1000u                      /* protocol: line of an end */
+#define FILE_BYTES_MAX (1024u * 1024u) /* one AMQP message: spec and variables came in it */
+#define MESSAGE_MAX 1000u              /* protocol: line of an end */
 #define FIELD_MAX 63u
 
 static struct json_object *
@@ -67,21 +66,6 @@ getenv_nonempty(const char *variable)
     return value == NULL || value[0] == '\0' ? NULL : value;
 }
 
-/* The members of HLER_VARS that are promised (README.md section 2); the others are the worker's. */
-static struct json_object *
-read_vars(const struct job *job)
-{
-    static const char *const promised[] = {"operation", "type",   "task",      "name",   "attempt",
-                                           "try",       "target", "requester", "inputs", "outputs"};
-    CLEANUP(json_cleanup) struct json_object *all = read_object(job, "HLER_VARS");
-    struct json_object *vars = all == NULL ? NULL : json_object_new_object();
-
-    for (size_t i = 0; vars != NULL && i < ARRAY_LEN(promised); i++)
-        json_object_object_add(vars, promised[i],
-                               json_object_get(json_object_object_get(all, promised[i])));
-    return vars;
-}
-
 int
 job_load(struct job *job, const char *program)
 {
@@ -97,7 +81,7 @@ job_load(struct job *job, const char *program)
     if (job->cwd == NULL || job->home == NULL || job->tmp == NULL)
         return JOB_EXIT_NEVER;
     job->spec = read_object(job, "HLER_SPEC");
-    job->vars = job->spec == NULL ? NULL : read_vars(job);
+    job->vars = job->spec == NULL ? NULL : read_object(job, "HLER_VARS");
     if (job->vars == NULL)
         return JOB_EXIT_NEVER;
     if (job->operation == NULL || job->roots == NULL)
