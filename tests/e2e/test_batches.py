@@ -1,8 +1,9 @@
 """Several events in one message: in order, each judged by itself, to listeners as well."""
+import fcntl
+import glob
 import json
 import os
 import signal
-import time
 import uuid
 
 import pika
@@ -58,15 +59,25 @@ def test_what_lies_ready_goes_together_and_in_order(make_stack):
     assert stack.one("SELECT count(*) FROM hler.dead_message") == 0
 
 
+def is_let_go(journal):
+    """Its runner holds a lock on it to the end."""
+    with open(journal, "rb") as f:
+        try:
+            fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
 def test_an_end_that_does_not_fit_in_a_message_goes_in_the_next(make_stack):
     stack = make_stack("--workers", "1")
     operation = stack.shell(f"while [ ! -e {stack.path('go')} ]; do sleep 0.05; done; hler-emit big \"$(printf '%040000d' 1)\";"
-                            f" printf 'v=%060000d\\n' 1 >>$HLER_OUTPUTS; touch {stack.path('over')}", target=uuid.uuid4())
+                            f" printf 'v=%060000d\\n' 1 >>$HLER_OUTPUTS", target=uuid.uuid4())
     wait_for(lambda: any(a["started_at"] for a in stack.attempts(operation)), what="the start")
     stack.signal("worker-1", signal.SIGSTOP)
     open(stack.path("go"), "w", encoding="utf-8").close()
-    wait_for(lambda: os.path.exists(stack.path("over")), what="all to be said")
-    time.sleep(0.5) # so that the end is in the journal, too; should it not be, the test still passes
+    journal, = glob.glob(stack.path("spool/worker-1/*/journal"))
+    wait_for(lambda: is_let_go(journal), what="the runner's end")
     stack.signal("worker-1", signal.SIGCONT)
     assert stack.wait(operation)["state"] == "succeeded"
     stack.assert_complete(operation)

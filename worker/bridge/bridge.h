@@ -51,7 +51,7 @@ struct bridge {
 
     struct { /* claims.c */
         int64_t number;
-        struct answer answer; /* the newest; */
+        struct answer answer; /* the newest */
         size_t taken;         /* so many of its items are done */
     } claims;
 

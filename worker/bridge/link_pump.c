@@ -28,15 +28,14 @@ link_forget(struct link *l, struct stream *s)
     round_remove(&l->round, s);
 }
 
-/* One more event of this stream. */
+/* One more event of this stream.  l->kind is that of the record. */
 static void
 add_event(struct link *l, struct stream *s, const struct journal_record *record)
 {
     struct event_about about = attempt_about(s->attempt, l->bridge->settings.user);
     struct names_words words = {about.worker, about.requester, about.operation, about.name.task};
-    const struct record_context context = {record_kind(record), &about, l->bridge->spool.instance};
+    const struct record_context context = {l->kind, &about, l->bridge->spool.instance};
 
-    l->kind = context.kind;
     buf_puts(&l->body, l->events == 0 ? "[" : ",");
     record_encode(record, &context, &l->body);
     if (l->events++ == 0)
@@ -63,14 +62,18 @@ prepare(struct link *l, struct stream *s, struct journal_record *record)
 
     buf_clear(&l->body);
     l->events = 0;
+    l->kind = record_kind(record);
     add_event(l, s, record);
     while (may_grow(l, s) && (step = stream_next(s, record)) == STREAM_RECORD) {
+        enum event_kind kind = record_kind(record);
+
         /* A result that is none goes as output: by another way. */
         if (l->body.len + record->head.len > BATCH_BYTES ||
-            event_bulk(record_kind(record)) != event_bulk(l->kind)) {
+            event_bulk(kind) != event_bulk(l->kind)) {
             stream_unread(s, record);
             break;
         }
+        l->kind = kind;
         add_event(l, s, record);
     }
     buf_puts(&l->body, "]");
