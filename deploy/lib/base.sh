@@ -4,9 +4,11 @@
 # A stack is one directory, $stack.  A process on record is DIR/run/NAME.pid holding "PID START",
 # START being the kernel's start time of that process: a pid used again is not taken for ours.
 
-started_at=$(date +%s)
+#
+# What is done at each look of a wait starts no process: on a machine where that is slow, or that is full, a wait
+# would cost more than what it waits for.
 
-say() { printf '[%3ds] %s\n' "$(($(date +%s) - started_at))" "$*" >&2; }
+say() { printf '[%3ds] %s\n' "$SECONDS" "$*" >&2; }
 
 # fail PART TEXT [LOG]: names the part, shows the end of its log, ends the script.
 fail() {
@@ -35,11 +37,11 @@ free_ports() {
 
 # wait_until SECONDS COMMAND...: polls, and stops early when the process on record $watched is gone.
 wait_until() {
-    local end=$(($(date +%s) + $1)) shown=$SECONDS
+    local end=$((SECONDS + $1)) shown=$SECONDS
     shift
     until "$@"; do
-        [ "$(date +%s)" -lt "$end" ] || return 1
-        [ -z "${watched-}" ] || process_alive "$watched" || return 1
+        [ "$SECONDS" -lt "$end" ] || return 1
+        [ -z "${watched-}" ] || process_pid "$watched" || return 1
         if [ $((SECONDS - shown)) -ge 5 ]; then
             shown=$SECONDS
             say "still waiting for ${waiting_for:-$1}"
@@ -48,23 +50,27 @@ wait_until() {
     done
 }
 
-port_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+port_open() {
+    { exec 3<>"/dev/tcp/127.0.0.1/$1"; } 2>/dev/null || return 1
+    exec 3>&-
+}
 
 # secret NAME: the password of that name, made once per stack.
 secret() {
     local file=$stack/secrets/$1
     [ -s "$file" ] || (umask 077 && openssl rand -hex 16 >"$file")
-    cat -- "$file"
+    printf '%s\n' "$(<"$file")"
 }
 
-# start_time PID: fails when there is no such process (a zombie counts as none).
+# start_time PID: sets REPLY; fails when there is no such process (a zombie counts as none).
 start_time() {
     local line
     { read -r line <"/proc/$1/stat"; } 2>/dev/null || return 1
     line=${line##*) }
     # shellcheck disable=SC2086
     set -- $line
-    [ "$1" != Z ] && printf '%s\n' "${20}"
+    REPLY=${20}
+    [ "$1" != Z ]
 }
 
 # process_start NAME COMMAND...: in a session of its own, all output to DIR/log/NAME.log.  Every
@@ -74,23 +80,24 @@ process_start() {
     shift
     HLER_STACK=$stack setsid "$@" </dev/null >>"$stack/log/$name.log" 2>&1 &
     pid=$!
-    printf '%s %s\n' "$pid" "$(start_time "$pid")" >"$stack/run/$name.pid"
+    start_time "$pid" || REPLY=
+    printf '%s %s\n' "$pid" "$REPLY" >"$stack/run/$name.pid"
 }
 
-# process_pid NAME: prints the pid when that very process lives.
+# process_pid NAME: sets REPLY to the pid when that very process lives.
 process_pid() {
     local pid start
     { read -r pid start <"$stack/run/$1.pid"; } 2>/dev/null || return 1
-    [ "$(start_time "$pid")" = "$start" ] && printf '%s\n' "$pid"
+    start_time "$pid" && [ "$REPLY" = "$start" ] && REPLY=$pid
 }
 
-process_alive() { process_pid "$1" >/dev/null; }
-process_gone() { ! process_pid "$1" >/dev/null; }
+process_gone() { ! process_pid "$1"; }
 
 # process_stop NAME SIGNAL SECONDS: KILL when that did not end it in time.
 process_stop() {
     local pid watched=
-    pid=$(process_pid "$1") || { rm -f -- "$stack/run/$1.pid"; return 0; }
+    process_pid "$1" || { rm -f -- "$stack/run/$1.pid"; return 0; }
+    pid=$REPLY
     kill -"$2" "$pid" 2>/dev/null
     kill -CONT "$pid" 2>/dev/null # a process that was stopped by hand gets the signal too
     if ! waiting_for="the end of $1" wait_until "$3" process_gone "$1"; then

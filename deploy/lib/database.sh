@@ -52,13 +52,17 @@ database_start() {
 # dsn USER SECRET [DATABASE]
 dsn() { printf 'host=127.0.0.1 port=%s dbname=%s user=%s password=%s' "$database_port" "${3-hler}" "$1" "$(secret "$2")"; }
 
+# PostgreSQL's own psql: Debian's in the PATH is a script in Perl that looks for it.
+client=$(servers_root='' database_bin)
+client=${client:+$client/}psql
+
 # By its environment, which only its user and root can read; arguments are shown to everybody.
 sql() {
     PGCONNECT_TIMEOUT=5 PGHOST=127.0.0.1 PGPORT=$database_port PGUSER=postgres PGPASSWORD=$(secret postgres) \
-        PGDATABASE=${database-hler} psql -X -q -A -t -v ON_ERROR_STOP=1 "$@"
+        PGDATABASE=${database-hler} "$client" -X -q -A -t -v ON_ERROR_STOP=1 "$@"
 }
 
-database_ready() { database=postgres sql -c 'SELECT 1' >/dev/null 2>&1; }
+database_ready() { port_open "$database_port" && database=postgres sql -c 'SELECT 1' >/dev/null 2>&1; }
 
 database_wait() {
     watched=postgres waiting_for="PostgreSQL on port $database_port" wait_until 60 database_ready ||

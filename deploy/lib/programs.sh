@@ -120,8 +120,8 @@ workers_live() {
 
 first_dead_program() {
     local k
-    for ((k = 1; k <= dispatchers; k++)); do process_alive "dispatcher-$k" || { echo "dispatcher-$k"; return 0; }; done
-    for ((k = 1; k <= workers; k++)); do process_alive "worker-$k" || { echo "worker-$k"; return 0; }; done
+    for ((k = 1; k <= dispatchers; k++)); do process_pid "dispatcher-$k" || { echo "dispatcher-$k"; return 0; }; done
+    for ((k = 1; k <= workers; k++)); do process_pid "worker-$k" || { echo "worker-$k"; return 0; }; done
     return 1
 }
 
