@@ -98,14 +98,13 @@ class Stack:
         return json.loads(text) if text else None
 
     def broker_eval(self, expression):
-        """The text of an Erlang term, as the broker's node prints it.  Not RabbitMQ's wrapper script of /usr/sbin: as root that
-        becomes the user rabbitmq, who may not read this stack's cookie."""
+        """The text of an Erlang term, as the broker's node makes it."""
         with open(f"{self.dir}/run/ports", encoding="utf-8") as f:
-            epmd = f.read().split()[4]
-        env = dict(os.environ, HOME=f"{self.dir}/rabbitmq/home", ERL_EPMD_PORT=epmd, RABBITMQ_CONF_ENV_FILE="none.conf")
-        r = subprocess.run(["/usr/lib/rabbitmq/bin/rabbitmqctl", "-q", "-n", "hler@localhost", "eval", expression], env=env,
-                           cwd=f"{self.dir}/rabbitmq", stdout=subprocess.PIPE, check=True, text=True)
-        return r.stdout
+            env = dict(os.environ, ERL_EPMD_PORT=f.read().split()[4])
+        with open(f"{self.dir}/rabbitmq/home/.erlang.cookie", encoding="utf-8") as f:
+            cookie = f.read()
+        return subprocess.run(["erl_call", "-c", cookie, "-name", "hler@localhost", "-e"], input=f"{expression}\n", env=env,
+                              stdout=subprocess.PIPE, check=True, text=True).stdout
 
     def reset_peers(self, rows):
         c = connect(self.peer_dsn)

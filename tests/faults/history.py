@@ -7,7 +7,7 @@ import re
 import sys
 import time
 
-from inject_server import broker_ctl
+from inject_server import broker_eval
 from stack import read
 
 SPARE = "new.spare." # directories of attempts that are made ahead
@@ -89,12 +89,18 @@ class Feed:
         return found
 
 
+QUEUES = """[{element(4, proplists:get_value(name, Q)), proplists:get_value(messages_ready, Q),
+              proplists:get_value(messages_unacknowledged, Q)}
+             || Q <- rabbit_amqqueue:info_all(<<"hler">>, [name, messages_ready, messages_unacknowledged])]"""
+LINES = 'lists:flatten([io_lib:format("~s ~b ~b ", tuple_to_list(Q)) || Q <- %s])' % QUEUES
+
+
 def broker_queues(world):
     """name -> [ready, unacknowledged]"""
-    done, text = broker_ctl(world, "list_queues", "-p", "hler", "--no-table-headers", "name", "messages_ready",
-                            "messages_unacknowledged")
-    assert done, text
-    return {w[0]: [int(w[1]), int(w[2])] for w in (line.split() for line in text.splitlines()) if len(w) == 3}
+    text = broker_eval(world, LINES)
+    found = re.findall(r"(\S+) (\d+) (\d+) ", text.removeprefix('{ok, "'))
+    assert text.startswith("{ok, ") and found, text
+    return {name: [int(ready), int(unacknowledged)] for name, ready, unacknowledged in found}
 
 
 def spool_files(world):
