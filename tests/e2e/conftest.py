@@ -33,6 +33,28 @@ def make_stack():
         stack.down()
 
 
+@pytest.fixture(scope="session", name="lent")
+def stack_to_lend():
+    """One for each process of pytest: to start servers costs more than most tests."""
+    made = []
+    yield made
+    for stack in made:
+        stack.down()
+
+
+@pytest.fixture
+def one_worker(lent):
+    """A worker and a dispatcher in a state like new: a test may kill them, forge, and set what it likes, but lets the
+    servers be as they were."""
+    if lent:
+        lent[0].renew()
+    else:
+        lent.append(Stack("--workers", "1"))
+    yield lent[0]
+    if lent[0].sanitizer_reports():
+        lent.pop().down() # which fails for them
+
+
 @pytest.fixture
 def listener(stack):
     """A stranger on the shared stack's listener queue, with nothing old in it."""

@@ -20,6 +20,8 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(TOP, "build")))
 SANITIZERS = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
 ENDS = ("succeeded", "failed", "cancelled")
+KEPT = ("field", "listener", "operation_type", "pool", "schema_migration", "silence", "task_type", "transition") # tables that `renew` leaves alone
+READ_BY = {"dispatcher": ("hler.claims", "hler.state", "hler.life", "hler.output"), "worker_1": ("hler.tasks.default",)}
 SANITIZER = re.compile(r"(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error: ).*")
 
 psycopg2.extras.register_uuid()
@@ -98,6 +100,7 @@ class Stack:
                         "--set", f'worker.roots=["{HERE}/playbooks", "{TOP}/deploy/examples/playbooks"]', *options]
         self.env = {}
         self.connections = {}
+        self.settings, self.files = [], set() # after `up`
         if start:
             self.up()
 
@@ -108,6 +111,8 @@ class Stack:
         subprocess.run([f"{TOP}/deploy/stack", "up", self.dir, *self.options], check=True, env=environ)
         self.env = dict(re.findall(r"^(\w+)='(.*)'$", read(f"{self.dir}/env"), re.M))
         self.apply(read(f"{HERE}/catalog.cfg"))
+        self.settings = self.sql("SELECT * FROM hler.setting", role="migrate")
+        self.files = set(os.listdir(self.dir))
 
     def sanitizer_options(self, name):
         log = f"log_path='{self.dir}/log/sanitizer'"  # quoted: the directory may have spaces
@@ -124,6 +129,37 @@ class Stack:
         assert not reports, "\n".join(reports)
         if not os.environ.get("HLER_KEEP"):
             subprocess.run(["rm", "-rf", self.dir], check=True)
+
+    def renew(self):
+        """As after `up`, but for the servers, which go on: no operation, no message, empty spools, settings as they were."""
+        programs = [name.removesuffix(".pid") for name in os.listdir(f"{self.dir}/run") if name.startswith(("dispatcher-", "worker-"))]
+        for pid in [self.pid(name) for name in programs] + processes_marked(f"{self.dir}/spool/"):
+            if alive(pid):
+                os.kill(pid, signal.SIGKILL)
+                wait_for(lambda p=pid: not alive(p), what=f"the end of {pid}")
+        for user, queues in READ_BY.items():
+            channel = self.amqp(user)
+            for queue in queues:
+                channel.queue_purge(queue)
+            channel.connection.close()
+        stranger = self.listener()
+        stranger.forget()
+        stranger.close()
+        tables = [r["relname"] for r in self.sql("""SELECT relname FROM pg_class WHERE relnamespace = 'hler'::regnamespace
+                      AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> ALL (%s)""", list(KEPT), role="migrate")]
+        self.sql("TRUNCATE " + ", ".join(f"hler.{t}" for t in tables), role="migrate")
+        self.sql("INSERT INTO hler.setting SELECT * FROM json_populate_recordset(NULL::hler.setting, %s)", json.dumps(self.settings),
+                 role="migrate")
+        for name in set(os.listdir(self.dir)) - self.files | {"spool"}:
+            subprocess.run(["rm", "-rf", f"{self.dir}/{name}"], check=True)
+        os.mkdir(self.path("spool"), 0o700)
+        for name in programs:
+            if name.startswith("worker-"):
+                os.mkdir(self.path(f"spool/{name}"), 0o700)
+            os.truncate(self.path(f"log/{name}.log"), 0)
+            self.restart(name)
+        wait_for(lambda: self.one("SELECT count(*) FROM hler.workers WHERE state = 'live'") == sum(n.startswith("worker-") for n in programs),
+                 what="its workers")
 
     def sanitizer_reports(self):
         found = []

@@ -29,8 +29,8 @@ KIND = "aegir.hler.attempt.{}.v1"
 BATCH = "application/cloudevents-batch+json; charset=utf-8"
 
 
-def test_what_lies_ready_goes_together_and_in_order(make_stack):
-    stack = make_stack("--workers", "1")
+def test_what_lies_ready_goes_together_and_in_order(one_worker):
+    stack = one_worker
     with open(stack.path("emit.py"), "w", encoding="utf-8") as f:
         f.write(EMIT)
     operation = stack.shell(f"echo up; while [ ! -e {stack.path('go')} ]; do sleep 0.05; done; python3 {stack.path('emit.py')};"
@@ -69,8 +69,8 @@ def is_let_go(journal):
     return True
 
 
-def test_an_end_that_does_not_fit_in_a_message_goes_in_the_next(make_stack):
-    stack = make_stack("--workers", "1")
+def test_an_end_that_does_not_fit_in_a_message_goes_in_the_next(one_worker):
+    stack = one_worker
     operation = stack.shell(f"while [ ! -e {stack.path('go')} ]; do sleep 0.05; done; hler-emit big \"$(printf '%040000d' 1)\";"
                             f" printf 'v=%060000d\\n' 1 >>$HLER_OUTPUTS", target=uuid.uuid4())
     wait_for(lambda: any(a["started_at"] for a in stack.attempts(operation)), what="the start")
@@ -148,8 +148,8 @@ def test_what_is_no_batch_is_set_aside_as_a_whole(stack):
     assert done.texts() == []
 
 
-def test_a_batch_that_the_broker_gave_up(make_stack):
-    stack = make_stack("--workers", "1")
+def test_a_batch_that_the_broker_gave_up(one_worker):
+    stack = one_worker
     done = Done(stack)
     stack.kill("dispatcher-1")
     done.publish([done.event(90), done.event(91)])

@@ -15,8 +15,8 @@ def catch_offer(stack):
                     what="an offer")
 
 
-def test_copies_of_an_offer_run_once(make_stack):
-    stack = make_stack("--workers", "1")
+def test_copies_of_an_offer_run_once(one_worker):
+    stack = one_worker
     stack.only_queues()
     stack.kill("worker-1")
     witness = stack.path("witness")
@@ -37,8 +37,8 @@ def test_copies_of_an_offer_run_once(make_stack):
     assert [a["state"] for a in stack.attempts(operation)] == ["succeeded"]
 
 
-def test_an_offer_of_another_token_is_refused(make_stack):
-    stack = make_stack("--workers", "1")
+def test_an_offer_of_another_token_is_refused(one_worker):
+    stack = one_worker
     stack.only_queues()
     stack.kill("worker-1")
     witness = stack.path("witness")
@@ -58,9 +58,9 @@ def test_an_offer_of_another_token_is_refused(make_stack):
     assert read(witness) == "ran\n"
 
 
-def test_what_a_worker_declined_never_runs_there_not_even_after_its_restart(make_stack):
+def test_what_a_worker_declined_never_runs_there_not_even_after_its_restart(one_worker):
     """The tables may hear of it only after the copy was granted: the task would run a second time."""
-    stack = make_stack("--workers", "1")
+    stack = one_worker
     stack.only_queues()
     sessions = "SELECT id, session FROM hler.worker WHERE session::text <> %s"
     before = wait_for(lambda: stack.sql(sessions, "", role="migrate"))[0]["session"]

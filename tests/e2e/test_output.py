@@ -90,9 +90,9 @@ def test_a_flood_goes_at_a_pace_while_others_start(make_stack):
     wait_for(lambda: recorded() == 4000000, what="all of it")
 
 
-def test_first_words_pass_a_backlog(make_stack):
+def test_first_words_pass_a_backlog(one_worker):
     """Output waits for a row, and a flood piles up behind it; what another job says then is recorded before most of that."""
-    stack = make_stack("--workers", "1")
+    stack = one_worker
     gate = stack.path("gate")
     talker = stack.shell(f"while [ ! -e {gate} ]; do sleep 0.05; done; echo; while [ -e {gate} ]; do sleep 0.05; done")
     stack.wait(talker, ["running"])

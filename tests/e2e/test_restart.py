@@ -34,8 +34,8 @@ def finish_slow(stack, operation, target, count):
     assert [a["attempt"] for a in stack.attempts(operation)] == [1]
 
 
-def test_each_part_dies_in_mid_playbook(make_stack):
-    stack = make_stack("--workers", "1", "--slots", "4")
+def test_each_part_dies_in_mid_playbook(one_worker):
+    stack = one_worker
     for part in ("worker-1", "dispatcher-1"):
         running = start_slow(stack)
         stack.kill(part)
@@ -53,8 +53,8 @@ def playbooks(stack, operation):
     return [pid for pid in ours if parent(pid) not in ours]
 
 
-def test_worker_dies_ten_times_in_mid_playbook(make_stack):
-    stack = make_stack("--workers", "1", "--slots", "4")
+def test_worker_dies_ten_times_in_mid_playbook(one_worker):
+    stack = one_worker
     steps_of_it = 60
     target = uuid.uuid4()
     operation = stack.submit("test.ansible.slow", {"steps": steps_of_it}, target=target)
@@ -72,8 +72,8 @@ def test_worker_dies_ten_times_in_mid_playbook(make_stack):
     stack.assert_in_order(operation)
 
 
-def test_worker_is_away_until_after_the_end(make_stack):
-    stack = make_stack("--workers", "1")
+def test_worker_is_away_until_after_the_end(one_worker):
+    stack = one_worker
     path = stack.path("ended")
     operation = stack.shell(f"echo started; while [ ! -e {path}.go ]; do sleep 0.1; done; seq 1000; touch {path}")
     wait_for(lambda: stack.output(operation) == b"started\n", what="the start")
@@ -86,9 +86,9 @@ def test_worker_is_away_until_after_the_end(make_stack):
     assert stack.output(operation) == b"started\n" + b"".join(b"%d\n" % i for i in range(1, 1001))
 
 
-def test_what_was_prepared_but_not_granted_is_forgotten(make_stack):
+def test_what_was_prepared_but_not_granted_is_forgotten(one_worker):
     """The directory of a claim that was never answered: nobody may take it for an attempt."""
-    stack = make_stack("--workers", "1")
+    stack = one_worker
     assert stack.wait(stack.shell("true"))["state"] == "succeeded"
     spool = stack.path("spool/worker-1")
     kept = next(d for d in os.listdir(f"{spool}/done"))
@@ -124,9 +124,9 @@ def test_an_attempt_that_cannot_be_read_is_not_denied(make_stack):
     assert [a["attempt"] for a in stack.attempts(operation)] == [1]
 
 
-def test_a_journal_that_was_all_confirmed_is_not_lost(make_stack):
+def test_a_journal_that_was_all_confirmed_is_not_lost(one_worker):
     """Killed between the last confirm and the move to done/: the end lies before all that is unsent."""
-    stack = make_stack("--workers", "1")
+    stack = one_worker
     operation = stack.shell("echo one")
     assert stack.wait(operation)["state"] == "succeeded"
     spool = stack.path("spool/worker-1")
@@ -144,8 +144,8 @@ def test_a_journal_that_was_all_confirmed_is_not_lost(make_stack):
     stack.assert_complete(operation)
 
 
-def test_broker_and_database_restart_in_mid_run(make_stack):
-    stack = make_stack("--workers", "1", "--slots", "4")
+def test_broker_and_database_restart_in_mid_run(one_worker):
+    stack = one_worker
     for part in ("broker", "database"):
         path = stack.path(part)
         operation = stack.shell(f"i=0; until [ -e {path} ]; do i=$((i+1)); echo $i; sleep 0.02; done; echo last $i")
@@ -190,8 +190,8 @@ def second_worker(stack, change):
                                 env=dict(os.environ, HLER_STACK=stack.dir))
 
 
-def test_two_workers_on_one_spool(make_stack):
-    stack = make_stack("--workers", "1")
+def test_two_workers_on_one_spool(one_worker):
+    stack = one_worker
     witness = stack.path("witness")
     second = second_worker(stack, lambda text: text)
     assert second.wait(15) == os.EX_TEMPFAIL
@@ -202,9 +202,9 @@ def test_two_workers_on_one_spool(make_stack):
     assert len(set(read(witness).split())) == len(read(witness).split()) == 20
 
 
-def test_a_lock_that_outlives_its_worker_for_a_moment(make_stack):
+def test_a_lock_that_outlives_its_worker_for_a_moment(one_worker):
     """A killed worker's lock goes with the last thread or child of it: the next one waits for that."""
-    stack = make_stack("--workers", "1")
+    stack = one_worker
     stack.kill("worker-1")
     with open(stack.path("spool/worker-1/lock"), "r+", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -218,9 +218,9 @@ def test_a_lock_that_outlives_its_worker_for_a_moment(make_stack):
         next_one.wait(15)
 
 
-def test_two_workers_of_one_id(make_stack):
+def test_two_workers_of_one_id(one_worker):
     """The second has a spool of its own: the dispatcher tells the instances apart."""
-    stack = make_stack("--workers", "1")
+    stack = one_worker
     witness = stack.path("witness")
     os.mkdir(stack.path("spool/other"), 0o700)
     second = second_worker(stack, lambda text: text.replace("spool/worker-1", "spool/other"))

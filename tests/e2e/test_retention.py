@@ -4,8 +4,8 @@ from stack import wait_for
 OLD = "now() - interval '40 days'"
 
 
-def test_what_is_old_goes_by_itself(make_stack):
-    stack = make_stack("--workers", "1")
+def test_what_is_old_goes_by_itself(one_worker):
+    stack = one_worker
     old, young = stack.run("test.true")["id"], stack.run("test.shell", {"script": "echo said"})["id"]
     admin = {"role": "migrate"}
     day = stack.one("SELECT ((now() AT TIME ZONE 'UTC')::date - 40)::text AS day", **admin)
