@@ -94,18 +94,22 @@ def test_first_words_pass_a_backlog(one_worker):
     """Output waits for a row, and a flood piles up behind it; what another job says then is recorded before most of that."""
     stack = one_worker
     gate = stack.path("gate")
+
+    def is_published(operation):
+        task = str(stack.tasks(operation)[0]["id"])
+        return any(task in name for name in os.listdir(stack.path("spool/worker-1/done")))
+
     talker = stack.shell(f"while [ ! -e {gate} ]; do sleep 0.05; done; echo; while [ -e {gate} ]; do sleep 0.05; done")
     stack.wait(talker, ["running"])
     lock = stack.connect("migrate")
     lock.autocommit = False
     lock.cursor().execute("SELECT FROM hler.attempt WHERE task IN (SELECT id FROM hler.task WHERE operation = %s) FOR UPDATE", (talker,))
     open(gate, "w", encoding="utf-8").close()
-    time.sleep(0.5)
+    wait_for(lambda: stack.one("SELECT count(*) FROM pg_locks WHERE NOT granted", role="migrate"), what="output that waits")
     flood = stack.shell("yes 0123456 | head -c 6000000")
-    stack.wait(flood)
-    time.sleep(1) # its output has a way of its own
-    other = stack.run("test.shell", {"script": "echo hello"})["id"]
-    time.sleep(0.5)
+    wait_for(lambda: is_published(flood), what="the flood in the queue")
+    other = stack.shell("echo hello")
+    wait_for(lambda: is_published(other), what="a word behind it")
     lock.close()
     os.remove(gate)
     for operation in (talker, flood, other):
