@@ -8,12 +8,12 @@ from stack import wait_for
 from world import signal_quietly
 
 FULL = "ballast"
-LONG_STEPS = 40 # half a second each: longer than it takes until the task is given to another
-BURST_S = 8 # within which some of a burst is where it should be
-AIM_S = 15 # for one that is under way
-GIVEN_UP = 0.8 # of a late grant's time: its worker is silent since
+LONG_STEPS = 60 # half a second each: longer than it takes until the task is given to another
+# How long is waited for what makes a fault hit; not how long it takes: that depends on the machine.
+BURST_S = 20 # some of a burst is where it should be
+AIM_S = 60 # one that is under way is over
 WAIT_S = 3 # for something to hit
-IN_LINE_S = 8 # for a worker with a claim made ahead
+IN_LINE_S = 20 # for a worker with a claim made ahead
 JUMPS = (-864000, -3600, -30, 30, 3600, 864000) # seconds
 
 
@@ -56,15 +56,20 @@ def living(world, worker):
     return next((w for w in (worker, *plan.WORKERS) if world.pid(w) is not None), worker)
 
 
-def await_one(world, requests, state, wanted):
-    """A living worker, of those that are wanted, that has an attempt of a burst in that state; None = it took too long."""
+def await_one(look):
+    """The first of what look() finds, in order; None = it took too long."""
     end = time.monotonic() + BURST_S
     while time.monotonic() < end:
-        found = [w for w in world.load.workers_of(requests, state) if w in wanted and world.pid(w) is not None]
+        found = look()
         if found:
             return sorted(found)[0]
         time.sleep(0.2)
     return None
+
+
+def await_worker(world, requests, state, wanted):
+    """A living worker, of those that are wanted, that has an attempt of a burst in that state."""
+    return await_one(lambda: [w for w in world.load.workers_of(requests, state) if w in wanted and world.pid(w) is not None])
 
 
 def aimed(inject):
@@ -84,9 +89,9 @@ def aimed(inject):
 
 @aimed
 def away(world, fault):
-    """Longer than it takes until a repeatable task is offered to another."""
+    """At least until a repeatable task runs at another."""
     burst = world.load.burst(f"away {fault.no}", count=4, steps=LONG_STEPS)
-    target = await_one(world, burst, "started", plan.WORKERS)
+    target = await_worker(world, burst, "started", plan.WORKERS)
     if target is None:
         return False
     world.away.add(target)
@@ -94,7 +99,7 @@ def away(world, fault):
     if pid is not None:
         signal_quietly(pid, signal.SIGKILL)
     time.sleep(fault.lasts)
-    return pid is not None
+    return pid is not None and await_one(lambda: world.load.moved(burst, target)) is not None
 
 
 def frozen_in_line(world, worker):
@@ -114,21 +119,26 @@ def frozen_in_line(world, worker):
 @aimed
 def late_grant(world, fault):
     """A task is granted to a worker that is frozen while it is first in line; by the time it reads that, the task was held
-    and given up."""
+    and given up, and what tells it so is still on its way."""
     target = living(world, fault.target)
+    dispatchers = [world.broker[name] for name in plan.DISPATCHERS]
     world.away.add(target)
     pid = frozen_in_line(world, target)
     if pid is None:
         return False
     try:
         burst = world.load.commit_together(f"once {fault.no}", 8, "chaos.once")
-        if await_one(world, burst, "granted", (target,)) is None:
+        if not await_worker(world, burst, "granted", (target,)) or not await_worker(world, burst, "lost", (target,)):
             return False
-        time.sleep(fault.lasts * GIVEN_UP)
+        for proxy in dispatchers:
+            world.proxies.call(proxy.hold(True, "request"))
         world.load.cancel_all(burst)
-        time.sleep(fault.lasts * (1 - GIVEN_UP))
+        signal_quietly(pid, signal.SIGCONT)
+        time.sleep(fault.lasts)
     finally:
         signal_quietly(pid, signal.SIGCONT)
+        for proxy in dispatchers:
+            world.proxies.call(proxy.hold(False, "request"))
     return True
 
 

@@ -65,6 +65,13 @@ class Load:
                             " WHERE t.operation = ANY (%s::uuid[]) AND a.state = %s",
                             [self.operation(r) for r in requests], state)
 
+    def moved(self, requests, worker):
+        """Workers where tasks of a burst run that have run on that one before."""
+        return self.workers("SELECT a.worker FROM hler.attempt AS a JOIN hler.task AS t ON t.id = a.task"
+                            " WHERE t.operation = ANY (%s::uuid[]) AND a.state = 'started' AND EXISTS (SELECT FROM hler.attempt AS b"
+                            " WHERE b.task = a.task AND b.attempt < a.attempt AND b.worker = %s AND b.started_at IS NOT NULL)",
+                            [self.operation(r) for r in requests], worker)
+
     def claims_ahead(self, worker):
         """True: the tables hold a claim made ahead by that worker."""
         return worker in self.workers("SELECT worker FROM hler.standing_claim WHERE claimed_at > clock_timestamp() - interval '500 ms'")

@@ -46,7 +46,7 @@ KINDS = {
     "memory-alarm": Kind(1, 1, 3.0, 5.0, ("broker",)),
     "disk-alarm": Kind(1, 1, 3.0, 5.0, ("broker",)),
     "away": Kind(1, 2, 14.0, 16.0, WORKERS),
-    "late-grant": Kind(1, 2, 12.0, 14.0, WORKERS),
+    "late-grant": Kind(1, 2, 2.0, 3.0, WORKERS),
     "clone": Kind(2, 2, 2.0, 4.0, WORKERS),
     "lose-states": Kind(2, 3, 1.0, 2.0, ("hler.state",)),
     "forge-ends": Kind(3, 0, 0, 0, WORKERS),
