@@ -117,7 +117,11 @@ def test_what_finds_its_slot_taken_goes_to_another_worker(make_stack):
     stack = make_stack("--workers", "2", "--slots", "1")
     ready(stack, 2)
     stack.kill("worker-2")
-    stack.sql("DELETE FROM hler.standing_claim WHERE worker = 'worker-2' RETURNING 1", role="migrate")
+    for _ in range(2): # ticks come behind its last heartbeat, which brings a claim
+        tick = stack.one("SELECT elapsed_ms FROM hler.silence")
+        wait_for(lambda t=tick: stack.one("SELECT elapsed_ms FROM hler.silence") != t, what="a tick")
+    stack.sql("DELETE FROM hler.standing_claim WHERE worker = 'worker-2'", role="migrate")
+    ready(stack)
     stack.signal("worker-1", signal.SIGSTOP)
     busy = [stack.shell("sleep 600") for _ in range(2)]
     wait_for(lambda: sorted(a["state"] for b in busy for a in stack.attempts(b)) == ["granted", "offered"], what="one of each")
