@@ -14,12 +14,13 @@ import guards
 import plan
 from inject_message import Tap
 from proxy import Proxies
-from stack import SANITIZERS, TOP, Stack, alive, read
+from stack import SANITIZERS, TOP, Stack, alive, read, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ADMIN = "chaos"
 LOST_AFTER_MS = 4000
 SPOOL_MIB = 64
+FLOWS = 4 # of a dispatcher, each with its connection to the database
 SETTINGS = ("worker.claim_wait_ms=3000", "worker.ack_hold_ms=3000", "worker.broker.heartbeat_s=15", # outlives a frozen worker
             "dispatcher.offers.offer_wait_ms=2000", "dispatcher.leases.tick_ms=250", "dispatcher.broker.heartbeat_s=2",
             "dispatcher.database.timeout_ms=2000")
@@ -115,7 +116,15 @@ class World:
         port = read(f"{self.dir}/run/ports").split()[1]
         return pika.BlockingConnection(pika.URLParameters(f"amqp://{ADMIN}:{ADMIN}@127.0.0.1:{port}/hler")).channel()
 
+    def sessions(self):
+        return {r["id"]: r["session"] for r in self.stack.sql("SELECT id, session FROM hler.worker", role="migrate")}
+
+    def connected_flows(self):
+        return self.stack.one("SELECT count(DISTINCT application_name) FROM pg_stat_activity WHERE usename = 'hler_dispatcher'",
+                              role="migrate")
+
     def go_through_proxies(self):
+        before = self.sessions()
         ports = read(f"{self.dir}/run/ports").split()
         for name in self.programs:
             path = f"{self.dir}/etc/{name}.conf"
@@ -128,6 +137,9 @@ class World:
             with open(path, "w", encoding="utf-8") as f:
                 f.write(text)
             self.restart(name)
+        # Or what they have open before a run would be what a start has.
+        wait_for(lambda: all(self.sessions().get(w) not in (None, before.get(w)) for w in self.workers)
+                 and self.connected_flows() == FLOWS * len(self.dispatchers), timeout=60, what="all programs, anew")
 
     def down(self):
         """Ends all; the files stay."""
