@@ -55,7 +55,7 @@ broker_start() {
 broker_ready() { port_open "$amqp_port" && port_open "$management_port"; }
 
 broker_wait() {
-    watched=rabbitmq waiting_for="RabbitMQ on port $amqp_port" wait_until 90 broker_ready && return
+    watched=rabbitmq waiting_for="RabbitMQ on port $amqp_port" wait_until 180 broker_ready && return
     cat -- "$stack"/rabbitmq/*.log >>"$stack/log/rabbitmq.log" 2>/dev/null
     fail broker "RabbitMQ does not answer on ports $amqp_port and $management_port" "$stack/log/rabbitmq.log"
 }

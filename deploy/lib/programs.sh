@@ -136,7 +136,7 @@ programs_up() {
     for ((k = 1; k <= workers; k++)); do worker_configure "worker-$k"; program_start "worker-$k"; done
     say "$dispatchers dispatcher(s) and $workers worker(s) started$([ "$(id -u)" != 0 ] || echo ' (as root: jobs run as root)')"
     [ "$dispatchers" -gt 0 ] || return 0
-    waiting_for="the workers to be seen" wait_until 30 workers_settled
+    waiting_for="the workers to be seen" wait_until 90 workers_settled
     if dead=$(first_dead_program); then fail "$dead" "ended at once" "$stack/log/$dead.log"; fi
     workers_live || fail workers "not all of them were seen in the tables" "$stack/log/worker-1.log"
 }

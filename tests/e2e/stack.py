@@ -250,12 +250,12 @@ class Stack:
                         operation, stream)
         return b"".join(bytes(r["raw"]) if r["raw"] is not None else r["text"].encode() for r in rows)
 
-    def assert_complete(self, operation):
+    def assert_complete(self, operation, timeout=30):
         """Every event of every attempt arrived, once, without a gap."""
         for row in wait_for(lambda: [a for a in self.attempts(operation) if a["finished_at"]], what="an ended attempt"):
             key = (row["task"], row["attempt"])
             wait_for(lambda k=key: self.one("""SELECT output_complete FROM hler.attempts
-                                              WHERE task = %s AND attempt = %s""", *k), what=f"all output of {key}")
+                                              WHERE task = %s AND attempt = %s""", *k), timeout, f"all output of {key}")
             seqs = [e["seq"] for e in self.events(operation) if (e["task"], e["attempt"]) == key]
             assert seqs == list(range(1, row["last_seq"] + 1)), seqs
 

@@ -155,7 +155,7 @@ def test_broker_and_database_restart_in_mid_run(one_worker):
         open(path, "w", encoding="utf-8").close()
         done = stack.wait(operation, timeout=60)
         assert done["state"] == "succeeded", stack.describe(operation)
-        stack.assert_complete(operation)
+        stack.assert_complete(operation, timeout=90) # output has a connection of its own, which may be at its third try
         lines = stack.output(operation).decode().split("\n")
         last = int(lines[-2].split()[1])
         assert lines[:-2] == [str(i) for i in range(1, last + 1)]
