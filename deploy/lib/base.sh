@@ -3,10 +3,9 @@
 #
 # A stack is one directory, $stack.  A process on record is DIR/run/NAME.pid holding "PID START",
 # START being the kernel's start time of that process: a pid used again is not taken for ours.
-
 #
-# What is done at each look of a wait starts no process: on a machine where that is slow, or that is full, a wait
-# would cost more than what it waits for.
+# A look at a port or at a process starts no other process: waits look ten times a second, and on a machine that is
+# slow at that, or full, they would cost more than what they wait for.
 
 say() { printf '[%3ds] %s\n' "$SECONDS" "$*" >&2; }
 
