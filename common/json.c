@@ -21,23 +21,29 @@ fail(struct json_error *err, const char *key, const char *what)
     return -1;
 }
 
-struct json_object *
-json_parse(const char *text, size_t len, struct json_error *err)
+int
+json_check(const char *text, size_t len, struct json_error *err)
 {
     struct jsonscan_error where;
-    struct json_tokener *tokener;
-    struct json_object *object;
 
     if (len > INT_MAX || jsonscan(text, len, &where) == -1) {
         snprintf(err->text, sizeof err->text, "not JSON: %s at byte %zu",
                  len > INT_MAX ? "too long" : where.why, len > INT_MAX ? 0 : where.at);
-        return NULL;
+        return -1;
     }
     if (text[strspn(text, " \t\r\n")] != '{') { /* jsonscan: there is a value */
         snprintf(err->text, sizeof err->text, "expected an object");
-        return NULL;
+        return -1;
     }
-    tokener = json_tokener_new_ex(TOKENER_DEPTH);
+    return 0;
+}
+
+struct json_object *
+json_parse_checked(const char *text, size_t len)
+{
+    struct json_tokener *tokener = json_tokener_new_ex(TOKENER_DEPTH);
+    struct json_object *object;
+
     if (tokener == NULL)
         log_panic("json: no memory");
     object = json_tokener_parse_ex(tokener, text, (int)len);
@@ -47,6 +53,12 @@ json_parse(const char *text, size_t len, struct json_error *err)
                   json_tokener_error_desc(json_tokener_get_error(tokener)));
     json_tokener_free(tokener);
     return object;
+}
+
+struct json_object *
+json_parse(const char *text, size_t len, struct json_error *err)
+{
+    return json_check(text, len, err) == 0 ? json_parse_checked(text, len) : NULL;
 }
 
 void

@@ -16,6 +16,12 @@ struct json_error {
     char text[256];
 };
 
+/* All that json_parse() checks: what passes, json_parse_checked() takes.  0, or -1 with *err. */
+int json_check(const char *text, size_t len, struct json_error *err) MUST_CHECK;
+
+/* What json_check() has let through.  Never NULL. */
+struct json_object *json_parse_checked(const char *text, size_t len);
+
 /* Parse one object.  Owns nothing of text.  Returns an object (json_object_put it)
  * or NULL with *err filled. */
 struct json_object *json_parse(const char *text, size_t len, struct json_error *err);

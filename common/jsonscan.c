@@ -166,8 +166,13 @@ check_range(struct scan *s, size_t start, bool integer)
         return fail(s, "number too long", start);
     memcpy(copy, s->text + start, len);
     copy[len] = '\0';
-    if (!integer)
-        return isfinite(strtod(copy, NULL)) ? 0 : fail(s, "number out of range", start);
+    if (!integer) {
+        double value = strtod(copy, NULL);
+        bool zero = strcspn(copy, "123456789") >= strcspn(copy, "eE");
+
+        /* Too small counts, too: PostgreSQL's numeric has an end there. */
+        return isfinite(value) && (value != 0 || zero) ? 0 : fail(s, "number out of range", start);
+    }
     if (len > INTEGER_DIGITS + 1 || llabs(strtoll(copy, NULL, 10)) > INTEGER_MAX)
         return fail(s, "integer beyond 2^53", start);
     return 0;

@@ -8,7 +8,8 @@
 /* Strict check of one JSON text without any allocation, so that the runner may
  * use it too and json-c never sees what it would take wrongly (traps 5.1):
  * RFC 8259 grammar, RFC 3629 UTF-8, no NUL in any form, no lone surrogate, no
- * duplicate key, integers within +-2^53, finite doubles, bounded depth and keys. */
+ * duplicate key, integers within +-2^53, finite doubles that do not become zero,
+ * bounded depth and keys. */
 
 #define JSONSCAN_DEPTH 16
 #define JSONSCAN_KEYS 1024     /* in all the objects that are open at one place */

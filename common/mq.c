@@ -226,7 +226,7 @@ on_timer(void *ctx)
 static void
 on_flush(void *ctx)
 {
-    mq_flush(ctx);
+    mq_uncork(ctx);
 }
 
 static void

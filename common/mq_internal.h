@@ -66,7 +66,7 @@ struct mq {
     struct loop_timer *connect_timer; /* the next try */
     struct loop_timer *pump_timer;    /* heartbeats, confirm timeout */
     struct loop_timer *soon_timer;    /* work left behind by a call: frames, going down */
-    struct loop_timer *flush_timer;   /* armed while the socket is corked */
+    struct loop_timer *flush_timer;   /* armed while the socket is corked, but in its own call */
 
     amqp_connection_state_t conn; /* NULL = not connected */
     int fd;                       /* our duplicate of its socket */
@@ -124,6 +124,11 @@ bool mq_frames_read(struct mq *mq);
 
 /* Handle mq->frames; calls the handlers. */
 void mq_frames_handle(struct mq *mq);
+
+/* --- mq_publish.c --- */
+
+/* Let the kernel send what was held back, and hold nothing back any longer. */
+void mq_uncork(const struct mq *mq);
 
 /* --- mq_setup.c --- */
 

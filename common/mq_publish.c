@@ -102,13 +102,19 @@ hold_back(struct mq *mq)
 }
 
 void
+mq_uncork(const struct mq *mq)
+{
+    if (mq->fd != -1)
+        (void)cork(mq, 0);
+}
+
+void
 mq_flush(struct mq *mq)
 {
     if (!loop_timer_armed(mq->flush_timer))
         return; /* nothing is held back */
     loop_timer_stop(mq->flush_timer);
-    if (mq->fd != -1)
-        (void)cork(mq, 0);
+    mq_uncork(mq);
 }
 
 /* After twice the heartbeat's time without a byte from the broker the library waits for one inside

@@ -11,6 +11,8 @@
 #include "common/mem.h"
 #include "common/pg_internal.h"
 
+#define KEEP_MEMORY_SQL "SELECT pg_catalog.length(pg_catalog.repeat('x', 4 * 1024 * 1024))"
+
 struct pg *
 pg_new(const char *dsn, const char *application_name, int timeout_ms)
 {
@@ -35,6 +37,12 @@ pg_free(struct pg *pg)
     free(pg);
 }
 
+void
+pg_keep_memory(struct pg *pg)
+{
+    pg->keep_memory = true;
+}
+
 static int64_t
 deadline(const struct pg *pg)
 {
@@ -57,10 +65,18 @@ take_notice(void *ctx, const PGresult *notice)
         log_debug("database=%s: %s", pg->application_name, text);
 }
 
+static void
+must_be_free(const struct pg *pg)
+{
+    if (pg->answer_until_ns != 0)
+        log_panic("pg: an answer was not taken");
+}
+
 /* One command outside the statement cache; NULL after filling the failure. */
 static PGresult *
 command(struct pg *pg, const char *sql)
 {
+    must_be_free(pg);
     if (PQsendQuery(pg->conn, sql) == 0) {
         pg_failure_text(pg, "08006", PQerrorMessage(pg->conn));
         return NULL;
@@ -76,13 +92,28 @@ succeeded(const PGresult *r)
     return s == PGRES_COMMAND_OK || s == PGRES_TUPLES_OK;
 }
 
+/* A command whose answer says nothing but that it worked. */
+static enum pg_status
+do_command(struct pg *pg, const char *sql)
+{
+    PGresult *r = command(pg, sql);
+    enum pg_status status = PG_OK;
+
+    if (r == NULL)
+        status = PG_DOWN;
+    else if (!succeeded(r))
+        status = pg_failure_from(pg, r);
+    PQclear(r);
+    return status == PG_DOWN ? pg_failure_down(pg) : status;
+}
+
 /* After each connect hints may have been missed: LISTEN, then say so (traps 3.3). */
 static enum pg_status
 listen_again(struct pg *pg)
 {
-    char *quoted, *sql;
-    PGresult *r;
-    bool ok;
+    CLEANUP(mem_cleanup) char *sql = NULL;
+    char *quoted;
+    enum pg_status status;
 
     if (pg->channel == NULL)
         return PG_OK;
@@ -90,19 +121,19 @@ listen_again(struct pg *pg)
     if (quoted == NULL)
         log_panic("pg: channel name %s", pg->channel);
     sql = mem_printf("LISTEN %s", quoted);
-    r = command(pg, sql);
     PQfreemem(quoted);
-    free(sql);
-    ok = r != NULL && succeeded(r);
-    if (!ok) {
-        enum pg_status s = r != NULL ? pg_failure_from(pg, r) : PG_DOWN;
+    status = do_command(pg, sql);
+    if (status == PG_OK)
+        pg->notified = true;
+    return status;
+}
 
-        PQclear(r);
-        return s == PG_DOWN ? pg_failure_down(pg) : s;
-    }
-    PQclear(r);
-    pg->notified = true;
-    return PG_OK;
+static enum pg_status
+begin_session(struct pg *pg)
+{
+    enum pg_status status = pg->keep_memory ? do_command(pg, KEEP_MEMORY_SQL) : PG_OK;
+
+    return status == PG_OK ? listen_again(pg) : status;
 }
 
 enum pg_status
@@ -127,7 +158,7 @@ pg_connect(struct pg *pg)
     if (pg_wait_connect(pg, deadline(pg)) == -1 || PQsetnonblocking(pg->conn, 1) == -1)
         return pg_failure_down(pg);
     PQsetNoticeReceiver(pg->conn, take_notice, pg);
-    if (listen_again(pg) != PG_OK)
+    if (begin_session(pg) != PG_OK)
         return pg->conn == NULL ? PG_DOWN : pg_failure_down(pg);
     pg->logged[0] = '\0';
     log_info("database=%s: up", pg->application_name);
@@ -148,9 +179,9 @@ pg_socket(const struct pg *pg)
 
 /* Take the answer to what was just sent; *out (not NULL) only on success. */
 static enum pg_status
-answer(struct pg *pg, PGresult **out)
+take_answer(struct pg *pg, int64_t until_ns, PGresult **out)
 {
-    PGresult *r = pg_wait_result(pg, deadline(pg));
+    PGresult *r = pg_wait_result(pg, until_ns);
     enum pg_status s;
 
     if (r == NULL)
@@ -185,7 +216,7 @@ prepare(struct pg *pg, const char *sql, size_t n, const char **name)
         pg_failure_text(pg, "08006", PQerrorMessage(pg->conn));
         return pg_failure_down(pg);
     }
-    status = answer(pg, &r);
+    status = take_answer(pg, deadline(pg), &r);
     PQclear(r);
     if (status != PG_OK) {
         free(s);
@@ -226,15 +257,13 @@ has_nul(const struct pg_param *params, size_t n)
 }
 
 enum pg_status
-pg_exec(struct pg *pg, const char *sql, const struct pg_param *params, size_t n,
-        struct pg_result **result)
+pg_send(struct pg *pg, const char *sql, const struct pg_param *params, size_t n)
 {
     const char *name = NULL;
-    PGresult *r = NULL;
-    enum pg_status status = pg_connect(pg);
+    enum pg_status status;
 
-    if (result != NULL)
-        *result = NULL;
+    must_be_free(pg);
+    status = pg_connect(pg);
     if (status == PG_OK)
         status = prepare(pg, sql, n, &name);
     if (status != PG_OK)
@@ -247,7 +276,22 @@ pg_exec(struct pg *pg, const char *sql, const struct pg_param *params, size_t n,
         pg_failure_text(pg, "08006", PQerrorMessage(pg->conn));
         return pg_failure_down(pg);
     }
-    status = answer(pg, &r);
+    pg->answer_until_ns = deadline(pg);
+    if (pg_wait_flush(pg, pg->answer_until_ns) == 0)
+        return PG_OK;
+    pg->answer_until_ns = 0;
+    return pg_failure_down(pg);
+}
+
+enum pg_status
+pg_answer(struct pg *pg, struct pg_result **result)
+{
+    PGresult *r = NULL;
+    enum pg_status status = take_answer(pg, pg->answer_until_ns, &r);
+
+    pg->answer_until_ns = 0;
+    if (result != NULL)
+        *result = NULL;
     if (status == PG_OK && result != NULL) {
         *result = mem_alloc(sizeof **result);
         (*result)->rows = r;
@@ -258,18 +302,33 @@ pg_exec(struct pg *pg, const char *sql, const struct pg_param *params, size_t n,
 }
 
 enum pg_status
+pg_exec(struct pg *pg, const char *sql, const struct pg_param *params, size_t n,
+        struct pg_result **result)
+{
+    enum pg_status status = pg_send(pg, sql, params, n);
+
+    if (status == PG_OK)
+        return pg_answer(pg, result);
+    if (result != NULL)
+        *result = NULL;
+    return status;
+}
+
+enum pg_status
 pg_script(struct pg *pg, const char *sql)
 {
     PGresult *r = NULL;
-    enum pg_status status = pg_connect(pg);
+    enum pg_status status;
 
+    must_be_free(pg);
+    status = pg_connect(pg);
     if (status != PG_OK)
         return status;
     if (PQsendQuery(pg->conn, sql) == 0) {
         pg_failure_text(pg, "08006", PQerrorMessage(pg->conn));
         return pg_failure_down(pg);
     }
-    status = answer(pg, &r);
+    status = take_answer(pg, deadline(pg), &r);
     /* COMMIT of a failed transaction "succeeds" with the tag ROLLBACK (traps 3.4). */
     if (status == PG_OK && strcmp(PQcmdStatus(r), "ROLLBACK") == 0) {
         pg_failure_text(pg, "25P02", "the transaction was rolled back");

@@ -29,6 +29,14 @@ void pg_free(struct pg *pg);
 
 enum pg_status pg_connect(struct pg *pg); /* PG_OK when already connected */
 bool pg_is_up(const struct pg *pg);
+
+/* Each later connection begins with this: the server's process keeps the memory of a transaction,
+ * up to 8 MB, for the next.  For connections that carry batches.  The server's malloc gives what
+ * is above 128 kB back after each and gets it anew page by page, which was half of the processor
+ * time of a batch of output; a freed block raises that limit to twice its size (mallopt(3),
+ * M_MMAP_THRESHOLD).  Under another malloc it does nothing. */
+void pg_keep_memory(struct pg *pg);
+
 int pg_socket(const struct pg *pg); /* -1 when down */
 
 /* Text parameter; len < 0 = NUL-terminated; value NULL = SQL NULL; binary = bytea
@@ -43,6 +51,13 @@ struct pg_param {
  * its own.  *result (may be NULL pointer) gets the rows; pg_result_free() it. */
 enum pg_status pg_exec(struct pg *pg, const char *sql, const struct pg_param *params, size_t n,
                        struct pg_result **result) MUST_CHECK;
+
+/* pg_exec() in two halves, for who has something else to do meanwhile.  After PG_OK of pg_send()
+ * the next call must be pg_answer(): it waits for the answer, no longer than the deadline that
+ * began with the sending.  The socket is readable when something of it is there. */
+enum pg_status pg_send(struct pg *pg, const char *sql, const struct pg_param *params,
+                       size_t n) MUST_CHECK;
+enum pg_status pg_answer(struct pg *pg, struct pg_result **result) MUST_CHECK;
 
 /* A script of several statements without parameters (migrations). */
 enum pg_status pg_script(struct pg *pg, const char *sql) MUST_CHECK;
@@ -73,7 +88,8 @@ void pg_array_text(struct buf *b, const char *item, size_t len);
 void pg_array_int(struct buf *b, int64_t item);
 void pg_array_close(struct buf *b);
 
-/* The same in binary, for long items: nothing is escaped here and looked for there.  A parameter with .binary. */
+/* The same in binary, for long items: nothing is escaped here and looked for there.  A parameter
+ * with .binary. */
 enum pg_item { PG_BYTEA = 17, PG_TEXT = 25 }; /* their numbers in pg_type */
 void pg_items_open(struct buf *b, enum pg_item type);
 void pg_items_add(struct buf *b, const void *item, size_t len); /* NULL = SQL NULL */

@@ -21,9 +21,11 @@ struct pg {
     PGconn *conn;     /* NULL while down */
     char logged[512]; /* the reason of being down that was logged; "" = up, or nothing yet */
     bool notified;
+    bool keep_memory;
     char *channel;                   /* listened to; NULL = none */
     struct pg_statement *statements; /* prepared on this connection */
     unsigned statement_count;
+    int64_t answer_until_ns; /* of the statement that was sent; 0 = none is */
     struct pg_failure failure;
 };
 

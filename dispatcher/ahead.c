@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
+
 #define FIRST_SEQ 3 /* up to this number: the start has the first */
 #define BATCH_ITEMS 512
 #define BATCH_BYTES (512u * 1024u)
@@ -64,16 +66,24 @@ ahead_is_full(const struct ahead *ahead)
     return is_full(&ahead->first) || (ahead->n == AHEAD_BATCHES && is_full(&ahead->rest[last]));
 }
 
-struct batch *
-ahead_oldest(struct ahead *ahead)
+static void
+swap(struct batch *a, struct batch *b)
 {
-    return ahead->n > 0 ? nth(ahead, 0) : NULL;
+    struct batch kept = *a;
+
+    *a = *b;
+    *b = kept;
 }
 
 void
-ahead_drop_oldest(struct ahead *ahead)
+ahead_take(struct ahead *ahead, struct batch *first, struct batch *rest)
 {
-    batch_clear(nth(ahead, 0));
+    if (first->n > 0 || rest->n > 0)
+        log_panic("output: two batches at once");
+    swap(&ahead->first, first);
+    if (ahead->n == 0)
+        return;
+    swap(nth(ahead, 0), rest);
     ahead->oldest = (ahead->oldest + 1) % AHEAD_BATCHES;
     ahead->n--;
 }
@@ -82,8 +92,8 @@ void
 ahead_clear(struct ahead *ahead)
 {
     batch_clear(&ahead->first);
-    while (ahead->n > 0)
-        ahead_drop_oldest(ahead);
+    for (; ahead->n > 0; ahead->n--)
+        batch_clear(nth(ahead, ahead->n - 1));
 }
 
 void

@@ -3,8 +3,9 @@
 
 #include "dispatcher/batch.h"
 
-/* Output that has arrived and is not recorded yet: in batches, in the order of arrival, but for the first
- * words of attempts.  Somebody waits for those, and they need not wait for all that others had to say before. */
+/* Output that has arrived and is not recorded yet: in batches, in the order of arrival, but for
+ * the first words of attempts.  Somebody waits for those, and they need not wait for all that
+ * others had to say before. */
 
 #define AHEAD_BATCHES 16
 
@@ -23,9 +24,9 @@ bool ahead_has_backlog(const struct ahead *ahead); /* more than one batch of the
 /* No other batch can be begun: the oldest should be recorded before more is added. */
 bool ahead_is_full(const struct ahead *ahead);
 
-/* The oldest batch of the rest; NULL = there is none. */
-struct batch *ahead_oldest(struct ahead *ahead);
-void ahead_drop_oldest(struct ahead *ahead);
+/* Take what is to be recorded next into two empty batches: all first words, and the oldest batch
+ * of the rest.  What arrives from then on has later tags than either. */
+void ahead_take(struct ahead *ahead, struct batch *first, struct batch *rest);
 
 void ahead_clear(struct ahead *ahead);
 void ahead_free(struct ahead *ahead); /* and the memory */

@@ -38,8 +38,7 @@ item_new(const char *queue, const struct mq_delivery *d)
 static void
 item_free(struct item *item)
 {
-    if (item->event.root != NULL)
-        event_free(&item->event);
+    event_free(&item->event);
     mem_cleanup(&item->claim);
     mem_cleanup(&item->strings);
     mem_cleanup(&item);
@@ -92,7 +91,7 @@ sort_part(struct item *part, batch_sort_fn *sort)
     struct fault fault = {0};
 
     sort(part);
-    if (part->event.root == NULL || event_numbered(part->event.kind))
+    if (part->work == WORK_DEAD || event_numbered(part->event.kind))
         return;
     fault_set(&fault, FAULT_BAD_SCHEMA, "batch: an event that has no number");
     item_dead(part, &fault);
@@ -163,21 +162,25 @@ apply(const struct batch_job *job, struct item **items, size_t n)
     return status == FLOW_OK ? apply(job, items + n / 2, n - n / 2) : status;
 }
 
+struct item **
+batch_pick(const struct batch *batch, enum work work, size_t *n)
+{
+    struct item **picked = mem_alloc((batch->n + 1) * sizeof(struct item *));
+
+    *n = 0;
+    for (size_t i = 0; i < batch->n; i++)
+        if (batch->items[i]->work == work)
+            picked[(*n)++] = batch->items[i];
+    return picked;
+}
+
 enum flow_status
 batch_do(const struct batch *batch, const struct batch_job *job)
 {
-    struct item **chosen;
-    enum flow_status status = FLOW_OK;
-    size_t n = 0;
+    size_t n;
+    struct item **picked = batch_pick(batch, job->work, &n);
+    enum flow_status status = n > 0 ? apply(job, picked, n) : FLOW_OK;
 
-    if (batch->n == 0)
-        return FLOW_OK;
-    chosen = mem_alloc(batch->n * sizeof(struct item *));
-    for (size_t i = 0; i < batch->n; i++)
-        if (batch->items[i]->work == job->work)
-            chosen[n++] = batch->items[i];
-    if (n > 0)
-        status = apply(job, chosen, n);
-    mem_cleanup(&chosen);
+    mem_cleanup(&picked);
     return status;
 }

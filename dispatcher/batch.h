@@ -12,7 +12,8 @@
 #include "proto/event_batch.h"
 #include "proto/fault.h"
 
-/* Deliveries, and the events of those that hold several, that are recorded together and acked together, after the commit. */
+/* Deliveries, and the events of those that hold several, that are recorded together and acked
+ * together, after the commit. */
 
 /* What is left to be done with one. */
 enum work {
@@ -36,7 +37,7 @@ struct item {
     uint64_t tag;        /* of the delivery; 0 = it is a part of another's */
     char *strings;       /* one allocation for all of the above; NULL = they are another item's */
     struct claim *claim; /* decoded; NULL when it is none */
-    struct event event;  /* decoded; root NULL when it is none */
+    struct event event;  /* decoded; all zero when it is none */
     struct fault fault;  /* WORK_DEAD */
 };
 
@@ -49,8 +50,9 @@ struct batch {
 
 /* Copy a delivery to the end; its work is WORK_DEAD until the caller has decoded it. */
 struct item *batch_add(struct batch *batch, const char *queue, const struct mq_delivery *delivery);
-/* The same for a delivery of one event or of several (protocol section 6.5): sort() is called for each event, which is
- * an item of its own, so that what is wrong with one is not the others' fault.  What is no batch is marked as dead. */
+/* The same for a delivery of one event or of several (protocol section 6.5): sort() is called for
+ * each event, which is an item of its own, so that what is wrong with one is not the others'
+ * fault.  What is no batch is marked as dead. */
 typedef void batch_sort_fn(struct item *item);
 void batch_add_events(struct batch *batch, const char *queue, const struct mq_delivery *delivery,
                       batch_sort_fn *sort);
@@ -59,6 +61,9 @@ void batch_free(struct batch *batch); /* and the memory */
 
 /* Mark one as not understood; with fault_set() before it. */
 void item_dead(struct item *item, const struct fault *fault);
+
+/* Those with this work, in their order; *n may be 0.  The caller frees the array. */
+struct item **batch_pick(const struct batch *batch, enum work work, size_t *n);
 
 /* Do fn for all items with this work, all in one call if the database takes it.  When
  * rows are poison the halves are tried, and so on: the bad ones become WORK_DEAD, the

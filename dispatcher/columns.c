@@ -39,13 +39,10 @@ columns_item(struct column *column, const void *item, size_t len)
     pg_items_add(&column->array, item, len);
 }
 
-enum flow_status
-columns_exec(struct flow *flow, const char *sql, struct column *columns, size_t n,
-             struct pg_result **result)
+/* Close the arrays and make parameters of them. */
+static void
+make_params(struct column *columns, size_t n, struct pg_param params[COLUMNS_MAX])
 {
-    struct pg_param params[COLUMNS_MAX] = {{0}};
-    enum flow_status status;
-
     if (n > COLUMNS_MAX)
         log_panic("%zu columns", n);
     for (size_t c = 0; c < n; c++) {
@@ -56,8 +53,36 @@ columns_exec(struct flow *flow, const char *sql, struct column *columns, size_t 
         params[c] = (struct pg_param){
             .value = array->data, .len = (int64_t)array->len, .binary = columns[c].binary};
     }
-    status = flow_exec(flow, sql, params, n, result);
+}
+
+static void
+free_columns(struct column *columns, size_t n)
+{
     for (size_t c = 0; c < n; c++)
         buf_free(&columns[c].array);
+}
+
+enum flow_status
+columns_exec(struct flow *flow, const char *sql, struct column *columns, size_t n,
+             struct pg_result **result)
+{
+    struct pg_param params[COLUMNS_MAX];
+    enum flow_status status;
+
+    make_params(columns, n, params);
+    status = flow_exec(flow, sql, params, n, result);
+    free_columns(columns, n);
     return status;
+}
+
+int
+columns_send(struct flow *flow, const char *sql, struct column *columns, size_t n)
+{
+    struct pg_param params[COLUMNS_MAX];
+    int sent;
+
+    make_params(columns, n, params);
+    sent = flow_send(flow, sql, params, n);
+    free_columns(columns, n);
+    return sent;
 }

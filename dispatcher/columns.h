@@ -28,5 +28,7 @@ void columns_item(struct column *column, const void *item, size_t len); /* NULL 
 /* flow_exec() with these parameters; they are freed in any case. */
 enum flow_status columns_exec(struct flow *flow, const char *sql, struct column *columns, size_t n,
                               struct pg_result **result) MUST_CHECK;
+/* flow_send() with them; freed as well. */
+int columns_send(struct flow *flow, const char *sql, struct column *columns, size_t n) MUST_CHECK;
 
 #endif

@@ -51,6 +51,7 @@ flow_start(struct flow *flow)
     flow->name = mem_printf("hler-dispatcher %s %s", flow->settings->id, flow->kind->name);
     flow->loop = loop_new();
     flow->pg = pg_new(flow->settings->dsn, flow->name, (int)flow->settings->pg_timeout_ms);
+    pg_keep_memory(flow->pg);
     flow->thread = thread_start(run, flow, flow->kind->name);
 }
 
@@ -143,6 +144,21 @@ flow_exec(struct flow *flow, const char *sql, const struct pg_param *params, siz
         return FLOW_POISON;
     note_ill(flow, sql);
     return FLOW_LATER;
+}
+
+int
+flow_send(struct flow *flow, const char *sql, const struct pg_param *params, size_t n)
+{
+    return pg_is_up(flow->pg) && pg_send(flow->pg, sql, params, n) == PG_OK ? 0 : -1;
+}
+
+int
+flow_answer(struct flow *flow, const char *sql)
+{
+    if (pg_answer(flow->pg, NULL) != PG_OK)
+        return -1;
+    note_well(flow, sql);
+    return 0;
 }
 
 const char *

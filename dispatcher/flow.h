@@ -76,6 +76,14 @@ enum flow_status {
  * once until it changes. */
 enum flow_status flow_exec(struct flow *flow, const char *sql, const struct pg_param *params,
                            size_t n, struct pg_result **result) MUST_CHECK;
+
+/* Its two halves, tried once, on a connection that is up: flow_send(), something else,
+ * flow_answer() when the connection's socket is readable.  0; or -1, and then flow_exec() of the
+ * same statement is to say what is wrong. */
+int flow_send(struct flow *flow, const char *sql, const struct pg_param *params,
+              size_t n) MUST_CHECK;
+int flow_answer(struct flow *flow, const char *sql) MUST_CHECK;
+
 const char *flow_why(const struct flow *flow); /* one line about the last failure */
 
 /* Milliseconds until the next try: grows with each call, jittered; flow_well() ends it. */

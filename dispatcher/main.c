@@ -22,9 +22,8 @@
 #define SETTLE_MS 2000
 #define USAGE_EXIT 2
 #define ARENAS 2 /* of malloc: few threads, little memory */
-/* What a batch of output takes is kept for the next: to give it back and have it again, page by page, took half of
- * the flow's time.  What is larger goes back to the system. */
-#define MMAP_BYTES (1024 * 1024)
+/* What a batch of output takes is kept for the next, in large blocks and small ones: to give it back and have it
+ * again, page by page, took half of the flow's time.  What is larger goes back to the system. */
 #define KEPT_BYTES (4 * 1024 * 1024)
 
 enum { OUTBOX, INTAKE, OUTPUT, CLOCK, FLOWS };
@@ -169,7 +168,7 @@ static void
 run(struct program *p)
 {
     mallopt(M_ARENA_MAX, ARENAS);
-    mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
+    mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
     mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
     p->loop = loop_new();
     loop_signal(p->loop, SIGTERM, on_end, p);

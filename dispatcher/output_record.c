@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "common/buf.h"
-#include "common/json.h"
 #include "common/log.h"
+#include "common/mem.h"
 #include "dispatcher/columns.h"
 #include "dispatcher/output.h"
 #include "proto/base64.h"
@@ -37,15 +37,14 @@ static void
 add_data(struct column columns[COLUMNS], const struct event *event)
 {
     bool output = event->kind == EVENT_OUTPUT;
-    const char *data = NULL;
-    size_t len = 0;
+    struct jsonskip_piece data = {NULL, 0};
 
     if (!output)
-        data = json_text(event->data, &len);
+        data = event_whole_data(event);
     columns_text(&columns[STREAMS], output ? event_member(event, "stream") : NULL);
     add_text(&columns[TEXTS], output ? event_member(event, "text") : NULL);
     add_raw(&columns[RAWS], output ? event_member(event, "base64") : NULL);
-    columns_item(&columns[DATA], data, len);
+    columns_item(&columns[DATA], data.text, data.len);
 }
 
 static void
@@ -63,6 +62,25 @@ add_event(struct column columns[COLUMNS], const struct item *item)
     add_data(columns, event);
 }
 
+static void
+fill(struct column columns[COLUMNS], struct item **items, size_t n)
+{
+    columns_open(columns, COLUMNS);
+    columns_open_items(&columns[TEXTS], PG_TEXT);
+    columns_open_items(&columns[RAWS], PG_BYTEA);
+    columns_open_items(&columns[DATA], PG_TEXT);
+    for (size_t i = 0; i < n; i++)
+        add_event(columns, items[i]);
+}
+
+static void
+are_recorded(struct flow *flow, struct item **items, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        items[i]->work = WORK_DONE;
+    atomic_fetch_add(&flow->counters->outputs, n);
+}
+
 enum flow_status
 output_record(void *ctx, struct item **items, size_t n)
 {
@@ -70,17 +88,34 @@ output_record(void *ctx, struct item **items, size_t n)
     struct column columns[COLUMNS];
     enum flow_status status;
 
-    columns_open(columns, COLUMNS);
-    columns_open_items(&columns[TEXTS], PG_TEXT);
-    columns_open_items(&columns[RAWS], PG_BYTEA);
-    columns_open_items(&columns[DATA], PG_TEXT);
-    for (size_t i = 0; i < n; i++)
-        add_event(columns, items[i]);
+    fill(columns, items, n);
     status = columns_exec(flow, sql, columns, COLUMNS, NULL);
-    if (status != FLOW_OK)
-        return status;
-    for (size_t i = 0; i < n; i++)
-        items[i]->work = WORK_DONE;
-    atomic_fetch_add(&flow->counters->outputs, n);
-    return FLOW_OK;
+    if (status == FLOW_OK)
+        are_recorded(flow, items, n);
+    return status;
+}
+
+int
+output_send(struct flow *flow, const struct batch *batch)
+{
+    size_t n;
+    CLEANUP(mem_cleanup) struct item **items = batch_pick(batch, WORK_OUTPUT, &n);
+    struct column columns[COLUMNS];
+
+    if (n == 0)
+        return -1;
+    fill(columns, items, n);
+    return columns_send(flow, sql, columns, COLUMNS);
+}
+
+int
+output_answer(struct flow *flow, const struct batch *batch)
+{
+    size_t n;
+    CLEANUP(mem_cleanup) struct item **items = batch_pick(batch, WORK_OUTPUT, &n);
+
+    if (flow_answer(flow, sql) == -1)
+        return -1;
+    are_recorded(flow, items, n);
+    return 0;
 }

@@ -7,9 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json.h"
 #include "common/log.h"
-#include "common/loop.h"
 #include "common/mem.h"
 #include "proto/base64.h"
 #include "proto/event.h"
@@ -29,6 +27,8 @@ static const char failed_sql[] = "SELECT hler_core.redrive_failed($1::bigint, $2
 struct redrive {
     struct flow *flow;
     struct loop_timer *timer;
+    loop_fn *claim;
+    void *claim_ctx;
 };
 
 static struct pg_param
@@ -51,6 +51,7 @@ record(struct flow *flow, const char *id, const struct event *event)
 {
     struct pg_result *result CLEANUP(pg_result_cleanup) = NULL;
     struct buf raw CLEANUP(buf_free) = {0};
+    struct jsonskip_piece data = {NULL, 0};
     char attempt[NUMBER_SIZE], seq[NUMBER_SIZE];
     bool output = event->kind == EVENT_OUTPUT;
     const char *base64 = output ? event_member(event, "base64") : NULL;
@@ -58,6 +59,8 @@ record(struct flow *flow, const char *id, const struct event *event)
 
     if (base64 != NULL && base64_decode(base64, strlen(base64), &raw) == -1)
         log_panic("unchecked event: base64");
+    if (!output)
+        data = event_whole_data(event);
     snprintf(attempt, sizeof attempt, "%d", (int)event->name.attempt);
     snprintf(seq, sizeof seq, "%lld", (long long)event->seq);
     const struct pg_param params[] = {
@@ -71,7 +74,9 @@ record(struct flow *flow, const char *id, const struct event *event)
         text_param(output ? event_member(event, "stream") : NULL),
         text_param(output ? event_member(event, "text") : NULL),
         {.value = base64 != NULL ? raw.data : NULL, .len = (int64_t)raw.len, .binary = true},
-        text_param(output ? NULL : json_text(event->data, NULL)),
+        {.value = data.text,
+         .len = (int64_t)data.len,
+         .binary = true}, /* need not end with a NUL */
     };
     status = flow_exec(flow, done_sql, params, ARRAY_LEN(params), &result);
     if (status == FLOW_OK)
@@ -112,9 +117,12 @@ on_look(void *ctx)
 {
     struct pg_result *due CLEANUP(pg_result_cleanup) = NULL;
     struct redrive *r = ctx;
-    enum flow_status status = flow_exec(r->flow, due_sql, NULL, 0, &due);
-    size_t rows = status == FLOW_OK ? pg_rows(due) : 0;
+    enum flow_status status;
+    size_t rows;
 
+    r->claim(r->claim_ctx);
+    status = flow_exec(r->flow, due_sql, NULL, 0, &due);
+    rows = status == FLOW_OK ? pg_rows(due) : 0;
     for (size_t row = 0; row < rows && status == FLOW_OK; row++)
         status = one(r->flow, due, row);
     /* What was left is due again in a minute. */
@@ -122,11 +130,13 @@ on_look(void *ctx)
 }
 
 struct redrive *
-redrive_new(struct flow *flow)
+redrive_new(struct flow *flow, loop_fn *claim, void *ctx)
 {
     struct redrive *r = mem_alloc(sizeof *r);
 
     r->flow = flow;
+    r->claim = claim;
+    r->claim_ctx = ctx;
     r->timer = loop_timer_new(flow->loop, on_look, r);
     loop_timer_set(r->timer, LOOK_MS);
     return r;

@@ -7,6 +7,7 @@
 
 #include "common/buf.h"
 #include "common/clock.h"
+#include "common/jsonskip.h"
 #include "proto/fault.h"
 #include "proto/ident.h"
 
@@ -69,7 +70,7 @@ char *event_worker_id(enum event_kind kind, const char *session, int64_t number,
 /* --- reading (dispatcher) --- */
 
 struct event {
-    struct json_object *root;
+    struct json_object *root; /* NULL where event_slim() let go of it, as is what points into it */
     enum event_kind kind;
     const char *id;
     const char *worker;       /* last word of source */
@@ -77,8 +78,10 @@ struct event {
                                * declines an attempt never had it */
     struct attempt_name name; /* attempt events only; from the id */
     int64_t seq;              /* numbered kinds only, else 0 */
-    const char *time;
-    struct json_object *data; /* an object, never NULL; its members are checked by kind */
+    char time[CLOCK_TEXT_SIZE];
+    struct json_object *data;         /* an object; its members are checked by kind.  Of
+                               * progress it may be the member `kind` alone: event_whole_data() has all */
+    struct jsonskip_piece whole_data; /* in the delivery's body; text NULL = data is whole */
 };
 
 /* user: the delivery's user_id (FAULT_NO_USER when NULL; FAULT_FOREIGN when it is
@@ -91,6 +94,14 @@ struct event_delivery {
 int event_decode(const struct event_delivery *delivery, struct event *out,
                  struct fault *fault) MUST_CHECK;
 void event_free(struct event *event);
+
+/* Of an event with whole_data keep kind, name, seq, time and whole_data, which is what a row of output
+ * needs: a batch holds hundreds.  Id, worker, operation and data are NULL then.  Others stay as they
+ * are. */
+void event_slim(struct event *event);
+
+/* The text of a decoded event's data, which lives as long as event and delivery. */
+struct jsonskip_piece event_whole_data(const struct event *event);
 
 /* A text member of a decoded event's data, which has been checked already; NULL = left out. */
 const char *event_member(const struct event *event, const char *key);

@@ -56,18 +56,20 @@ check_bytes(const char *body, size_t len, struct fault *fault)
     return 0;
 }
 
+int
+fault_check(const char *body, size_t len, struct fault *fault)
+{
+    struct json_error err = {""};
+
+    if (check_bytes(body, len, fault) == -1)
+        return -1;
+    return json_check(body, len, &err) == 0 ? 0 : fault_set(fault, FAULT_BAD_JSON, "%s", err.text);
+}
+
 struct json_object *
 fault_open(const char *body, size_t len, struct fault *fault)
 {
-    struct json_error err = {""};
-    struct json_object *o;
-
-    if (check_bytes(body, len, fault) == -1)
-        return NULL;
-    o = json_parse(body, len, &err);
-    if (o == NULL)
-        fault_set(fault, FAULT_BAD_JSON, "%s", err.text);
-    return o;
+    return fault_check(body, len, fault) == 0 ? json_parse_checked(body, len) : NULL;
 }
 
 int

@@ -40,6 +40,9 @@ int fault_set(struct fault *fault, enum fault_reason reason, const char *fmt, ..
  * object.  Returns it (caller puts it) or NULL with *fault filled. */
 struct json_object *fault_open(const char *body, size_t len, struct fault *fault);
 
+/* The same without the object: 0, or -1 with *fault filled. */
+int fault_check(const char *body, size_t len, struct fault *fault) MUST_CHECK;
+
 /* Check the member "v".  0, or -1 with FAULT_BAD_VERSION. */
 int fault_check_version(struct json_object *o, struct fault *fault) MUST_CHECK;
 

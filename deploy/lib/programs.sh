@@ -114,8 +114,9 @@ catalogue_fill() {
     done
 }
 
+# Those that were started since then: a stack that comes up again has rows, and perhaps messages, of those that went down.
 workers_live() {
-    [ "$(sql -c "SELECT count(*) FROM hler.workers WHERE state = 'live'" 2>/dev/null)" = "$workers" ]
+    [ "$(sql -c "SELECT count(*) FROM hler.workers WHERE state = 'live' AND started_at > '$began'" 2>/dev/null)" = "$workers" ]
 }
 
 first_dead_program() {
@@ -128,10 +129,11 @@ first_dead_program() {
 workers_settled() { workers_live || first_dead_program >/dev/null; }
 
 programs_up() {
-    local k dead
+    local k dead began
     hler_configure
     catalogue_fill
     listener_configure
+    began=$(sql -c "SELECT clock_timestamp()") || fail database "the time was not told" "$stack/log/postgres.log"
     for ((k = 1; k <= dispatchers; k++)); do dispatcher_configure "dispatcher-$k"; program_start "dispatcher-$k"; done
     for ((k = 1; k <= workers; k++)); do worker_configure "worker-$k"; program_start "worker-$k"; done
     say "$dispatchers dispatcher(s) and $workers worker(s) started$([ "$(id -u)" != 0 ] || echo ' (as root: jobs run as root)')"

@@ -124,7 +124,9 @@ print_end(const char *id, const struct pg_result *row)
     }
     cli_say("%s", line.data);
     if (strcmp(pg_get(row, 0, "state"), "held") == 0)
-        cli_say("a person must act: see `hler show %s`", id);
+        cli_say("its worker settles it when it comes back; else a person must act, by `hler retry "
+                "--lost %s` or `hler cancel %s`: see `hler show %s`",
+                id, id, id);
 }
 
 static int

@@ -16,7 +16,7 @@ struct checks {
     struct cli *cli;
     struct mgmt *mgmt;        /* NULL while the broker could not be asked */
     struct json_object *list; /* of {step, finding, detail, todo} */
-    char *first_ill;          /* NULL = none */
+    char *ill;                /* the steps, each once; NULL = none */
 };
 
 /* Write a step down, and print it unless --json.  todo NULL = nothing to do. */

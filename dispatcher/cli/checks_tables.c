@@ -107,6 +107,10 @@ judge_pool(const struct pg_result *r, size_t i, const char **todo)
         *todo = "when it may work again: `hler drain --pool NAME --undo`";
         return FINDING_NOTE;
     }
+    if (pg_get_int(r, i, "workers") == 0 && pg_get_bool(r, i, "draining")) {
+        *todo = "when they may work again: `hler drain WORKER --undo`; or start others";
+        return waits ? FINDING_ILL : FINDING_NOTE;
+    }
     if (pg_get_int(r, i, "workers") == 0) {
         *todo = "start a worker with this pool, or see why it is silent";
         return FINDING_ILL;
@@ -119,17 +123,20 @@ static void
 check_pools(struct checks *c)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    size_t ill = 0;
+    size_t ill = 0, live = 0;
 
     if (!ask(c, "pools",
-             "SELECT name, ready, offered, held, workers, note, note LIKE 'drained by %' AS drained"
-             " FROM hler.pools ORDER BY name",
+             "SELECT name, ready, offered, held, workers, note,"
+             " note LIKE 'drained by %' AS drained,"
+             " EXISTS (SELECT FROM hler.workers w WHERE w.pool = p.name AND w.state = 'draining')"
+             " AS draining FROM hler.pools p ORDER BY name",
              &r))
         return;
     for (size_t i = 0; i < pg_rows(r); i++) {
         const char *note = pg_get(r, i, "note"), *todo = NULL;
         enum finding finding;
 
+        live += pg_get_int(r, i, "workers") > 0 ? 1 : 0;
         if (note == NULL || note[0] == '\0')
             continue;
         finding = judge_pool(r, i, &todo);
@@ -143,7 +150,7 @@ check_pools(struct checks *c)
                        "%s: %s tasks are held and need a person", pg_get(r, i, "name"),
                        pg_get(r, i, "held"));
     if (ill == 0)
-        checks_add(c, FINDING_OK, "pools", NULL, "%zu with live workers", pg_rows(r));
+        checks_add(c, FINDING_OK, "pools", NULL, "%zu with live workers", live);
 }
 
 static void

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/mem.h"
 #include "dispatcher/cli/checks.h"
@@ -13,6 +14,33 @@ static const char *const finding_names[] = {
 
 #define FINDING_WIDTH 4
 #define STEP_WIDTH 12
+
+static bool
+is_ill(const struct checks *c, const char *step)
+{
+    for (size_t i = 0; i < json_object_array_length(c->list); i++) {
+        struct json_object *j = json_object_array_get_idx(c->list, i);
+
+        if (strcmp(json_object_get_string(json_object_object_get(j, "step")), step) == 0 &&
+            strcmp(json_object_get_string(json_object_object_get(j, "finding")),
+                   finding_names[FINDING_ILL]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Before it is written down. */
+static void
+add_ill(struct checks *c, const char *step)
+{
+    char *more;
+
+    if (is_ill(c, step))
+        return;
+    more = c->ill != NULL ? mem_printf("%s, %s", c->ill, step) : mem_dup(step);
+    free(c->ill);
+    c->ill = more;
+}
 
 void
 checks_add(struct checks *c, enum finding finding, const char *step, const char *todo,
@@ -29,9 +57,9 @@ checks_add(struct checks *c, enum finding finding, const char *step, const char 
     json_set_string(j, "finding", finding_names[finding]);
     json_set_string(j, "detail", detail);
     json_set_string(j, "todo", todo);
+    if (finding == FINDING_ILL)
+        add_ill(c, step);
     json_object_array_add(c->list, j);
-    if (finding == FINDING_ILL && c->first_ill == NULL)
-        c->first_ill = mem_dup(step);
     if (c->cli->json)
         return;
     printf("%-*s  %-*s %s\n", FINDING_WIDTH, finding_names[finding], STEP_WIDTH, step, detail);
@@ -45,7 +73,7 @@ print_json(const struct checks *c)
 {
     CLEANUP(json_cleanup) struct json_object *j = json_object_new_object();
 
-    json_set_bool(j, "ok", c->first_ill == NULL);
+    json_set_bool(j, "ok", c->ill == NULL);
     json_object_object_add(j, "checks", json_object_get(c->list));
     value_print(j, c->cli->terminal);
 }
@@ -67,12 +95,12 @@ run(struct cli *cli, const struct args *args)
         checks_round_trip(&c);
     if (cli->json)
         print_json(&c);
-    else if (c.first_ill == NULL)
+    else if (c.ill == NULL)
         puts("all is well");
-    int code = c.first_ill == NULL ? CLI_OK : CLI_FAILED;
+    int code = c.ill == NULL ? CLI_OK : CLI_FAILED;
     if (code != CLI_OK)
-        cli_say("ill: %s", c.first_ill);
-    free(c.first_ill);
+        cli_say("ill: %s", c.ill);
+    free(c.ill);
     mgmt_free(c.mgmt);
     json_object_put(c.list);
     return code;

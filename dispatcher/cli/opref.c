@@ -61,7 +61,10 @@ opref_resolve(struct cli *cli, const char *ref, char id[UUID_TEXT_SIZE])
     if (code != CLI_OK)
         return code;
     if (pg_rows(rows) == 0) {
-        cli_say("there is no operation %s, or it is not yours: see `hler list`", ref);
+        if (strcmp(ref, "last") == 0)
+            cli_say("this login has submitted nothing, and \"last\" is its own: see `hler list`");
+        else
+            cli_say("there is no operation %s, or it is not yours: see `hler list`", ref);
         return CLI_NOT_FOUND;
     }
     if (pg_rows(rows) > 1) {

@@ -25,6 +25,7 @@ struct said {
     int64_t seq;    /* of the last piece shown */
     int64_t pieces; /* shown */
     bool ended;     /* all it will say was in the tables before we looked for it */
+    bool given_up;  /* it may say something yet, and nobody waits for that */
     struct lines lines;
 };
 
@@ -193,6 +194,7 @@ output_more(struct output *output)
         cli_exec(output->cli,
                  "SELECT t.id AS task, coalesce(t.key, t.name) AS key, a.attempt,"
                  " coalesce(a.output_complete AND a.finished_at IS NOT NULL, false) AS ended,"
+                 " coalesce(a.state = 'void', false) AS void,"
                  " count(*) OVER () > 1 AS several"
                  " FROM hler.tasks t LEFT JOIN hler.attempts a ON a.task = t.id AND a.operation = "
                  "t.operation"
@@ -214,6 +216,7 @@ output_more(struct output *output)
             continue;
         code = show_said(output, said);
         said->ended = pg_get_bool(rows, i, "ended");
+        said->given_up = pg_get_bool(rows, i, "void");
     }
     return code;
 }
@@ -222,7 +225,7 @@ bool
 output_complete(const struct output *output)
 {
     for (size_t i = 0; i < output->n; i++)
-        if (!output->said[i].ended)
+        if (!output->said[i].ended && !output->said[i].given_up)
             return false;
     return true;
 }

@@ -169,29 +169,31 @@ END $$;
 CREATE TYPE hler_core.talk AS (task uuid, attempt int, offered_on date, events bigint, top bigint);
 
 -- By attempt, if nothing is unusual in the batch: each event can be recorded, whoever speaks owns the attempt, which is not
--- fenced, and no number was there before, neither in the tables nor in the batch.  Else NULL: judge() must look at each event by itself, which
--- costs more than all else that becomes of it.  The caller has locked the attempts.
+-- fenced (its end may have come before its output), and no number was there before, neither in the tables nor in the batch.
+-- Else NULL: judge() must look at each event by itself, which costs more than all else that becomes of it.  The caller has
+-- locked the attempts.
 CREATE FUNCTION hler_core.usual_talks(users text[], kinds text[], tasks uuid[], attempts int[], tokens text[], seqs bigint[],
                                       data text[])
 RETURNS hler_core.talk[]
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    -- is_recordable(), of these two kinds and all at once
-    IF NOT (SELECT bool_and(coalesce(r.seq >= 1 AND (r.kind = 'output' OR r.kind = 'progress' AND jsonb_typeof(r.data::jsonb) = 'object'),
-                                     false))
+    -- is_recordable() of these two kinds, for less than jsonb takes: what has a NUL is left to that.  (jsonb would refuse a number
+    -- beyond all, or too near to zero.  No dispatcher lets one through, and the column takes it.)
+    IF NOT (SELECT bool_and(coalesce(r.seq >= 1 AND (r.kind = 'output' OR r.kind = 'progress' AND json_typeof(r.data::json) = 'object'
+                                                                         AND strpos(r.data, '\u0000') = 0), false))
               FROM unnest(kinds, seqs, data) AS r (kind, seq, data)) THEN
         RETURN NULL;
     END IF;
     RETURN (
+        -- (seq + 0: a range is looked up once, its rows compared.  By the index each of the numbers would be looked up.)
         SELECT CASE WHEN bool_and(coalesce(
                    s.usual AND a.worker = s.username AND a.token = s.token AND a.state <> 'void'
-                   AND NOT EXISTS (SELECT FROM hler.gap AS g WHERE g.task = a.task AND g.attempt = a.attempt)
                    AND NOT EXISTS (SELECT FROM hler.event AS e
                                     WHERE e.task = a.task AND e.attempt = a.attempt AND e.offered_on = a.offered_on
-                                      AND e.seq BETWEEN s.first AND s.top AND e.seq = ANY (s.numbers))
+                                      AND e.seq BETWEEN s.first AND s.top AND e.seq + 0 = ANY (s.numbers))
                    AND NOT EXISTS (SELECT FROM hler.output_event AS e
                                     WHERE e.task = a.task AND e.attempt = a.attempt AND e.offered_on = a.offered_on
-                                      AND e.seq BETWEEN s.first AND s.top AND e.seq = ANY (s.numbers)), false))
+                                      AND e.seq BETWEEN s.first AND s.top AND e.seq + 0 = ANY (s.numbers)), false))
                THEN array_agg((s.task, s.attempt, a.offered_on, s.events, s.top)::hler_core.talk) END
           FROM (SELECT r.task, r.attempt, min(r.username) AS username, min(r.token) AS token, count(*) AS events,
                        min(r.seq) AS first, max(r.seq) AS top, array_agg(r.seq) AS numbers,
@@ -234,10 +236,13 @@ BEGIN
                    AS r (kind, task, attempt, seq, worker_at, stream, text, raw)
               JOIN unnest(talks) AS t ON t.task = r.task AND t.attempt = r.attempt WHERE r.kind = 'output';
         END IF;
-        UPDATE hler.attempt AS a
-           SET events_recorded = a.events_recorded + t.events, last_seq = greatest(a.last_seq, t.top),
-               last_event_at = clock_timestamp()
-          FROM unnest(talks) AS t WHERE a.task = t.task AND a.attempt = t.attempt;
+        WITH told AS (
+            UPDATE hler.attempt AS a
+               SET events_recorded = a.events_recorded + t.events, last_seq = greatest(a.last_seq, t.top),
+                   last_event_at = clock_timestamp()
+              FROM unnest(talks) AS t WHERE a.task = t.task AND a.attempt = t.attempt
+            RETURNING a.task, a.attempt, a.end_state IS NOT NULL AND a.events_recorded >= a.last_seq AS filled)
+        DELETE FROM hler.gap AS g USING told AS t WHERE t.filled AND g.task = t.task AND g.attempt = t.attempt;
         RETURN QUERY SELECT n::int, 'recorded' FROM generate_series(1, cardinality(kinds)) AS n;
         RETURN;
     END IF;

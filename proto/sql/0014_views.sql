@@ -132,7 +132,7 @@ SELECT p.name,
        (SELECT count(*) FROM hler.task AS t WHERE t.phase = 'held' AND t.pool = p.name) AS held,
        w.workers, w.slots, w.free,
        concat_ws('; ', (SELECT 'drained by ' || coalesce(d.actor, d.login) FROM hler.drain AS d WHERE d.kind = 'pool' AND d.name = p.name),
-           CASE WHEN w.workers = 0 THEN 'no live worker' END,
+           CASE WHEN w.workers = 0 THEN CASE WHEN w.draining > 0 THEN 'all live workers are draining' ELSE 'no live worker' END END,
            (SELECT 'no live worker has executor ' || string_agg(DISTINCT d.executor, ', ') FROM hler.task_type AS d
              WHERE d.pool = p.name AND w.workers > 0 AND NOT EXISTS (
                    SELECT FROM hler.worker AS x WHERE x.pool = p.name AND hler_core.is_live(x, s)
@@ -142,8 +142,10 @@ SELECT p.name,
                     OR EXISTS (SELECT FROM hler.task AS t
                                 WHERE t.phase = 'ready' AND t.pool = p.name AND t.task_type = d.id)))) AS note
   FROM hler.silence AS s, hler.pool AS p,
-       LATERAL (SELECT count(*) AS workers, coalesce(sum(x.slots), 0) AS slots, coalesce(sum(x.free), 0) AS free
-                  FROM hler.worker AS x WHERE x.pool = p.name AND hler_core.is_live(x, s) AND NOT x.draining) AS w;
+       LATERAL (SELECT count(*) FILTER (WHERE NOT x.draining) AS workers, count(*) FILTER (WHERE x.draining) AS draining,
+                       coalesce(sum(x.slots) FILTER (WHERE NOT x.draining), 0) AS slots,
+                       coalesce(sum(x.free) FILTER (WHERE NOT x.draining), 0) AS free
+                  FROM hler.worker AS x WHERE x.pool = p.name AND hler_core.is_live(x, s)) AS w;
 
 CREATE VIEW hler.catalog AS
 SELECT t.name, t.version, t.version = max(t.version) OVER (PARTITION BY t.name) AS newest, t.description,

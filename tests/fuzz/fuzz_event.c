@@ -36,6 +36,21 @@ check_again(const struct event_delivery *first, struct event *event)
     event_free(&back);
 }
 
+/* Whether or not it was taken apart: what a whole parse makes of it. */
+static void
+check_data(const struct event_delivery *delivery, const struct event *event)
+{
+    struct jsonskip_piece told = event_whole_data(event);
+    struct json_error err;
+    struct json_object *whole = json_parse(delivery->body, delivery->len, &err);
+    struct json_object *data = json_parse(told.text, told.len, &err);
+
+    fuzz_check(whole != NULL && data != NULL);
+    fuzz_check(json_object_equal(json_object_object_get(whole, "data"), data));
+    json_object_put(whole);
+    json_object_put(data);
+}
+
 static void
 read_event(const struct event_delivery *delivery)
 {
@@ -46,6 +61,7 @@ read_event(const struct event_delivery *delivery)
         return;
     fuzz_check(delivery->user != NULL && strcmp(event.worker, delivery->user) == 0);
     check_again(delivery, &event);
+    check_data(delivery, &event);
     event_free(&event);
 }
 

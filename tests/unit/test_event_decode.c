@@ -199,6 +199,64 @@ test_numbers_keep_their_text(void **state)
     event_free(&event);
 }
 
+#define PROGRESS(type, data)                                                                       \
+    "{\"specversion\":\"1.0\",\"id\":\"" TASK ".1." TOKEN ".2\",\"source\":\"/hler/worker/w1\","   \
+    "\"type\":" type ",\"subject\":\"" TASK "\",\"time\":\"2026-01-02T03:04:05.678901Z\","         \
+    "\"operation\":\"" OPERATION "\",\"attempt\":1," data ",\"seq\":2}"
+#define PROGRESS_TYPE "\"aegir.hler.attempt.progress.v1\""
+
+static void
+progress(const char *body, const char *data)
+{
+    const struct event_delivery delivery = {"w1", "w1.attempt.progress.bob." OPERATION "." TASK,
+                                            body, strlen(body)};
+    struct jsonskip_piece found;
+    struct fault fault = {0};
+    struct event event;
+    bool thin;
+
+    if (data == NULL) {
+        assert_int_equal(event_decode(&delivery, &event, &fault), -1);
+        assert_int_equal(fault.reason, FAULT_BAD_SCHEMA);
+        assert_non_null(strstr(fault.text, "data.kind"));
+        return;
+    }
+    assert_int_equal(event_decode(&delivery, &event, &fault), 0);
+    assert_int_equal(event.kind, EVENT_PROGRESS);
+    assert_int_equal(event.seq, 2); /* it stands behind the data */
+    assert_string_equal(event_member(&event, "kind"), "a");
+    found = event_whole_data(&event);
+    assert_int_equal(found.len, strlen(data));
+    assert_memory_equal(found.text, data, found.len);
+    thin = event.whole_data.text != NULL;
+    event_slim(&event);
+    assert_int_equal(event.root == NULL && event.data == NULL && event.id == NULL, thin);
+    assert_int_equal(event.worker == NULL && event.operation == NULL, thin);
+    assert_string_equal(event.name.task, TASK);
+    assert_int_equal(event.seq, 2);
+    assert_string_equal(event.time, "2026-01-02T03:04:05.678901Z");
+    found = event_whole_data(&event);
+    assert_int_equal(found.len, strlen(data));
+    assert_memory_equal(found.text, data, found.len);
+    event_free(&event);
+}
+
+/* As it came where that can be told; json-c's text of it where a key or the type is written in another way. */
+static void
+test_progress_keeps_its_text(void **state)
+{
+    (void)state;
+    progress(PROGRESS(PROGRESS_TYPE,
+                      "\"data\": {\"x\": {\"kind\": 1, \"data\": \"}\\\"\"}, \"kind\": \"a\" }"),
+             "{\"x\": {\"kind\": 1, \"data\": \"}\\\"\"}, \"kind\": \"a\" }");
+    progress(PROGRESS(PROGRESS_TYPE, "\"d\\u0061ta\" : { \"kind\" : \"a\" }"), "{\"kind\":\"a\"}");
+    progress(PROGRESS(PROGRESS_TYPE, "\"data\": { \"k\\u0069nd\" : \"a\" }"), "{\"kind\":\"a\"}");
+    progress(PROGRESS("\"aegir.hler.attempt.pro\\u0067ress.v1\"", "\"data\": { \"kind\" : \"a\" }"),
+             "{\"kind\":\"a\"}");
+    progress(PROGRESS(PROGRESS_TYPE, "\"data\":{\"x\":{\"kind\":\"a\"}}"), NULL);
+    progress(PROGRESS(PROGRESS_TYPE, "\"data\":{\"kind\":{\"kind\":\"a\"}}"), NULL);
+}
+
 static void
 test_base64(void **state)
 {
@@ -224,6 +282,7 @@ main(void)
         cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_what_is_written_is_read),
         cmocka_unit_test(test_numbers_keep_their_text),
+        cmocka_unit_test(test_progress_keeps_its_text),
         cmocka_unit_test(test_base64),
     };
 

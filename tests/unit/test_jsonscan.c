@@ -9,6 +9,7 @@
 
 #include "common/buf.h"
 #include "common/jsonscan.h"
+#include "common/jsonskip.h"
 
 struct text {
     const char *text;
@@ -103,6 +104,8 @@ static const struct {
     {TEXT("99999999999999999999999999"), "integer beyond 2^53"},
     {TEXT("1e400"), "number out of range"},
     {TEXT("-1e400"), "number out of range"},
+    {TEXT("1e-20000"), "number out of range"},
+    {TEXT("-0.0005e-20000"), "number out of range"},
 };
 
 static void
@@ -249,6 +252,45 @@ test_plain(void **state)
     assert_int_equal(jsonscan_plain("", 0), 0);
 }
 
+static void
+member(const char *text, const char *key, const char *expected)
+{
+    struct jsonskip_piece found;
+
+    assert_int_equal(jsonskip_member(text, strlen(text), key, &found), expected != NULL);
+    if (expected == NULL)
+        return;
+    assert_int_equal(found.len, strlen(expected));
+    assert_memory_equal(found.text, expected, found.len);
+}
+
+static void
+test_member(void **state)
+{
+    static const char text[] = " { \"a\" : 1 ,\"b\":{\"c\":\"}\\\"]\",\"a\":[2]}\t, \"\":null,"
+                               "\"d\":[{},\"x\"], \"e\":true}";
+
+    (void)state;
+    member(text, "a", "1");
+    member(text, "b", "{\"c\":\"}\\\"]\",\"a\":[2]}");
+    member(text, "", "null");
+    member(text, "d", "[{},\"x\"]");
+    member(text, "e", "true");
+    member(text, "c", NULL);
+    member("{}", "a", NULL);
+    member("{\"\\u0061\":1}", "a", NULL);
+    for (size_t len = 0; len < sizeof text;
+         len++) { /* cut off it is no JSON, and no reason to leave it */
+        char *cut = malloc(len + 1);
+        struct jsonskip_piece found;
+
+        assert_non_null(cut);
+        memcpy(cut, text, len);
+        (void)jsonskip_member(cut, len, "none", &found);
+        free(cut);
+    }
+}
+
 int
 main(void)
 {
@@ -256,6 +298,7 @@ main(void)
         cmocka_unit_test(test_good),     cmocka_unit_test(test_bad),
         cmocka_unit_test(test_prefixes), cmocka_unit_test(test_depth),
         cmocka_unit_test(test_counts),   cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_member),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -139,6 +139,12 @@ attempts_busy(const struct attempts *all)
            all->count[AT_RUNNING] + all->count[AT_CLOSING];
 }
 
+bool
+attempts_is_only(const struct attempts *all, const struct attempt *a)
+{
+    return all->first == a && all->last == a;
+}
+
 struct event_about
 attempt_about(const struct attempt *a, const char *worker)
 {

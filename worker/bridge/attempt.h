@@ -99,6 +99,9 @@ void attempt_drop_offer(struct attempt *attempt);
  * delivery is not acknowledged before that is told. */
 size_t attempts_busy(const struct attempts *all);
 
+/* No other is here, not even one whose last events are on their way. */
+bool attempts_is_only(const struct attempts *all, const struct attempt *attempt);
+
 /* Its events' common part, pointing into it. */
 struct event_about attempt_about(const struct attempt *attempt, const char *worker);
 

@@ -15,10 +15,11 @@
 #define BACK_OFF_MOST_MS 10000
 #define CALL_TIMEOUT_MS 10000
 #define CONFIRM_TIMEOUT_MS 60000
-/* All queues of a broker share one log on disk: every offer and state waits there behind what
- * a flood has open. */
-#define BULK_WINDOW_BYTES (256u * 1024u)
-#define STATE_WINDOW_BYTES (1024u * 1024u)
+#define WINDOW_BYTES (1024u * 1024u)
+/* All queues of a broker share one log on disk: an offer and a state wait there behind what a flood
+ * has open.  So while tasks start here it has less; of those that start at another worker this one
+ * knows nothing. */
+#define PACED_WINDOW_BYTES (256u * 1024u)
 /* Beyond these: one more record that was begun within them, and first words. */
 #define EXTRA_BYTES (128u * 1024u)
 
@@ -50,7 +51,7 @@ give_flight(struct link *l, int i)
 static size_t
 window_bytes(const struct link *l)
 {
-    return l->class == STREAM_BULK ? BULK_WINDOW_BYTES : STATE_WINDOW_BYTES;
+    return pace_is_on(&l->pace, clock_mono_ns()) ? PACED_WINDOW_BYTES : WINDOW_BYTES;
 }
 
 bool
@@ -239,14 +240,14 @@ link_init(struct link *l, struct bridge *b, enum stream_class class)
     for (int i = LINK_WINDOW; i-- > 0;)
         give_flight(l, i);
     pace_init(&l->pace, b->settings.pace_bytes_per_s);
-    l->paced = loop_timer_new(b->loop, link_pump, l);
+    l->later = loop_timer_new(b->loop, link_pump, l);
     l->retry = loop_timer_new(b->loop, link_pump, l);
     l->soon = loop_timer_new(b->loop, link_pump, l);
     config.call_timeout_ms = CALL_TIMEOUT_MS;
     config.confirm_timeout_ms = CONFIRM_TIMEOUT_MS;
     config.window_messages = LINK_WINDOW;
     config.together = true;
-    config.window_bytes = window_bytes(l) + EXTRA_BYTES;
+    config.window_bytes = WINDOW_BYTES + EXTRA_BYTES;
     l->mq = mq_new(b->loop, &config, &handlers, l);
 }
 
@@ -254,7 +255,7 @@ void
 link_free(struct link *l)
 {
     mq_free(l->mq);
-    loop_timer_free(l->paced);
+    loop_timer_free(l->later);
     loop_timer_free(l->retry);
     loop_timer_free(l->soon);
     buf_free(&l->body);

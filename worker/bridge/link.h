@@ -58,7 +58,8 @@ struct link {
     uint64_t end_offset;
 
     struct pace pace;         /* shared on the link of bulk alone: states have no limit */
-    struct loop_timer *paced; /* until it allows more */
+    int64_t gather_until_ns;  /* CLOCK_MONOTONIC: what comes until then goes together; bulk alone */
+    struct loop_timer *later; /* until the pace allows more, or that */
     struct loop_timer *retry;
     struct loop_timer *soon;
     int64_t back_off_ms; /* 0 = nothing failed lately */

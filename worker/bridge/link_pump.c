@@ -11,6 +11,9 @@
 #define BATCH_BYTES LIMIT_OUTPUT_BYTES
 /* In one go: a flood must not hold up a grant, which the same thread waits for. */
 #define PUMP_NS (CLOCK_MS_NS / 2)
+/* Each message has its own cost, here and for all who pass it on, and a talkative job's lines come one
+ * at a time: what comes within so long of the last message goes together. */
+#define GATHER_NS (3 * CLOCK_MS_NS)
 
 void
 link_queue(struct link *l, struct stream *s)
@@ -53,8 +56,8 @@ may_grow(const struct link *l, const struct stream *s)
            l->body.len < BATCH_BYTES;
 }
 
-/* Build a message in l->body: of a record, and of those behind it that are there already.  Nothing waits
- * for more.  Says what ended it. */
+/* Build a message in l->body: of a record, and of those behind it that are there already.  Says what
+ * ended it. */
 static enum stream_step
 prepare(struct link *l, struct stream *s, struct journal_record *record)
 {
@@ -96,26 +99,45 @@ send_prepared(struct link *l)
                            .len = one ? l->body.len - 2 : l->body.len, /* without its brackets */
                            .persistent = true,
                            .mandatory = true};
+    int64_t now_ns;
 
     /* Not later: it may be back in the round then. */
     l->waiting->spoken = true;
     if (link_publish(l, &m, &flight) == -1)
         return -1;
     l->waiting = NULL;
-    pace_sent(&l->pace, m.len, clock_mono_ns());
+    now_ns = clock_mono_ns();
+    pace_sent(&l->pace, m.len, now_ns);
+    if (l->class == STREAM_BULK)
+        l->gather_until_ns = now_ns + GATHER_NS;
     return 0;
 }
 
-/* Must this wait, so that tasks which start now need not?  Then it is tried again in time.  The
- * first words of a task are a part of its start. */
+/* Try again in wait_ms, unless that is now.  Says whether it is later. */
 static bool
-is_paced(struct link *l)
+put_off(struct link *l, int64_t wait_ms)
 {
-    int64_t wait_ms = round_has_new(&l->round) ? 0 : pace_wait_ms(&l->pace, clock_mono_ns());
-
     if (wait_ms > 0)
-        loop_timer_set(l->paced, wait_ms);
+        loop_timer_set(l->later, wait_ms);
     return wait_ms > 0;
+}
+
+/* Must this wait, so that tasks which start now need not?  The first words of a task are a part of its
+ * start. */
+static bool
+put_off_by_pace(struct link *l)
+{
+    return !round_has_new(&l->round) && put_off(l, pace_wait_ms(&l->pace, clock_mono_ns()));
+}
+
+/* Must it wait for more? */
+static bool
+put_off_to_gather(struct link *l)
+{
+    int64_t left_ns = l->gather_until_ns - clock_mono_ns();
+
+    return left_ns > 0 && l->waiting == NULL && !round_is_empty(&l->round) &&
+           !round_has_new(&l->round) && put_off(l, (left_ns + CLOCK_MS_NS - 1) / CLOCK_MS_NS);
 }
 
 /* One stream's turn.  -1: no room on the connection. */
@@ -157,7 +179,8 @@ pump(struct link *l)
 {
     int64_t until_ns = clock_mono_ns() + PUMP_NS;
 
-    if (!mq_is_up(l->mq) || loop_timer_armed(l->retry) || is_paced(l))
+    if (!mq_is_up(l->mq) || loop_timer_armed(l->retry) || put_off_by_pace(l) ||
+        put_off_to_gather(l))
         return;
     if (l->class == STREAM_STATE && notices_pump(l->bridge) == -1)
         return;
@@ -171,11 +194,13 @@ pump(struct link *l)
         link_queue(l, s);
     }
     while (!round_is_empty(&l->round) && link_has_room(l) && clock_mono_ns() < until_ns &&
-           !is_paced(l))
+           !put_off_by_pace(l))
         if (serve(l, round_take(&l->round)) == -1)
             return;
+    if (!round_is_empty(&l->round))
+        l->gather_until_ns = 0; /* there is more */
     if (round_has_new(&l->round) ||
-        (!round_is_empty(&l->round) && link_has_room(l) && !loop_timer_armed(l->paced)))
+        (!round_is_empty(&l->round) && link_has_room(l) && !loop_timer_armed(l->later)))
         link_pump_soon(l);
 }
 

@@ -89,7 +89,8 @@ offers_take(struct bridge *b, const struct mq_delivery *d)
     a->body_len = d->len;
     a->tag = d->tag;
     a->delivered_ns = clock_mono_ns();
-    pace_share(&b->links[STREAM_BULK].pace, a->delivered_ns);
+    if (!attempts_is_only(&b->attempts, a)) /* it need not wait for itself */
+        pace_share(&b->links[STREAM_BULK].pace, a->delivered_ns);
     orders_recall_stop(b, a);
     return a;
 }

@@ -6,9 +6,10 @@
 #include <stdint.h>
 
 /* The pace of output while tasks start here.  A flood keeps the broker's log and the disk so busy
- * that an offer waits for it at each of its hops (measured: the slowest hundredth of starts took
- * 3.5 times as long as without, and 1.7 times at this pace).  A log may come later, a start not.
- * When nothing starts there is no limit.  Times are CLOCK_MONOTONIC. */
+ * that an offer waits for it at each of its hops (measured on two cores that all programs and both servers
+ * share: the slowest hundredth of starts took 3.5 times as long as without, and 1.8 times at 4 MiB a second
+ * and with what a runner keeps limited, too).  A log may come later, a start not.  When nothing starts
+ * there is no limit.  Times are CLOCK_MONOTONIC. */
 struct pace {
     int64_t bytes_per_s;
     int64_t shared_until_ns; /* 0 = nothing ever started */
@@ -17,7 +18,7 @@ struct pace {
 
 void pace_init(struct pace *pace, int64_t bytes_per_s);
 
-/* A task is about to start. */
+/* A task is about to start beside others. */
 void pace_share(struct pace *pace, int64_t now_ns);
 
 /* There is a limit at present. */

@@ -162,7 +162,7 @@ sender_resend(struct bridge *b, struct attempt *a)
         struct stream *s = &a->streams[class];
 
         /* Still busy with the last time, or with the first: asking again changes nothing. */
-        if (s->confirmed < s->resend_until || !stream_is_idle(s) || s->queued)
+        if (s->confirmed < s->resend_until || !stream_is_idle(s))
             continue;
         s->resend_until = s->read_offset;
         link_forget(s->link, s);

@@ -257,8 +257,12 @@ main(int argc, char **argv)
     }
     positional = o.mode == MODE_PROGRESS ? 1 : 2;
     if (argc - optind != positional) {
-        (void)fputs(help, stderr);
-        return EMIT_USAGE;
+        return emit_complain(EMIT_USAGE,
+                             o.mode == MODE_PROGRESS
+                                 ? "expected options, then one JSON text, and nothing else: "
+                                   "see `hler-emit --help`"
+                                 : "expected options, then FIELD and VALUE, and nothing "
+                                   "else: see `hler-emit --help`");
     }
     o.name = argv[optind];
     return emit(&o, argv[argc - 1]);

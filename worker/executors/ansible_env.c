@@ -56,7 +56,7 @@ ansible_env(const struct job *job, const struct ansible_spec *spec,
     words_add(out, "ANSIBLE_CONFIG=%s", files->config);
     words_add(out, "ANSIBLE_HOME=%s/.ansible", job->home);
     words_add(out, "ANSIBLE_LOCAL_TEMP=%s/ansible", job->tmp);
-    words_add(out, "ANSIBLE_SSH_CONTROL_PATH_DIR=%s", files->control);
+    words_add(out, "ANSIBLE_SSH_CONTROL_PATH_DIR=%s", files->control.dir);
     words_add(out, "ANSIBLE_COLLECTIONS_PATH=%s:/usr/share/ansible/collections",
               collections == NULL ? HLER_PREFIX "/share/ansible/collections" : collections);
     words_add(out, "ANSIBLE_PYTHON_INTERPRETER=%s",

@@ -2,6 +2,7 @@
 #define WORKER_EXECUTORS_ANSIBLE_ENV_H
 
 #include "worker/executors/ansible_spec.h"
+#include "worker/executors/control.h"
 #include "worker/executors/job.h"
 #include "worker/executors/words.h"
 
@@ -11,8 +12,8 @@ struct ansible_files {
     char *variables; /* vars.json */
     char *playbook;
     char *inventory;
-    char *report;  /* written by the callback */
-    char *control; /* directory of ssh's sockets; short, they have 108 bytes */
+    char *report;           /* written by the callback */
+    struct control control; /* ssh's sockets */
 };
 
 /* The whole environment of ansible-playbook. */

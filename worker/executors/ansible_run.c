@@ -30,7 +30,7 @@ files_free(struct ansible_files *files)
     free(files->playbook);
     free(files->inventory);
     free(files->report);
-    control_free(files->control);
+    control_free(&files->control);
 }
 
 /* The variables of the attempt below the one name `hler`, each string marked unsafe. */
@@ -245,8 +245,7 @@ ansible_run(const struct job *job)
     if (code != 0)
         return code;
     files.report = mem_printf("%s/report.json", job->cwd);
-    files.control = control_new();
-    if (files.control == NULL)
+    if (control_make(&files.control) == -1)
         return job_fail(job, JOB_EXIT_LATER, NULL, "directory for ssh: %s", strerror(errno));
     return run(job, &spec, &files);
 }

@@ -13,8 +13,10 @@
 
 #define RESERVE_BYTES 8192u                 /* for the end record */
 #define FIRST_BYTES (RESERVE_BYTES + 4096u) /* most attempts say no more than that */
-#define GROWTH_BYTES 65536u                 /* so that not each record asks */
-#define FLUSH_BYTES (1u << 20)              /* on their way to the disk at a time */
+/* So that not each record asks: as much again as there is, within these. */
+#define GROWTH_BYTES 65536u
+#define GROWTH_MOST_BYTES (1u << 20)
+#define FLUSH_BYTES (1u << 20) /* on their way to the disk at a time */
 
 static int
 allocate(struct journal_writer *w, uint64_t bytes)
@@ -31,13 +33,19 @@ allocate(struct journal_writer *w, uint64_t bytes)
     return 0;
 }
 
-/* Have place for len more bytes and the reserve behind them. */
+/* Have place for len more bytes and the reserve behind them; on a full disk for no more than these. */
 static int
 make_room(struct journal_writer *w, size_t len)
 {
-    uint64_t need = w->bytes + len + RESERVE_BYTES;
+    uint64_t need = w->bytes + len + RESERVE_BYTES, growth = w->bytes;
 
-    return need <= w->allocated ? 0 : allocate(w, need + GROWTH_BYTES);
+    if (need <= w->allocated)
+        return 0;
+    if (growth < GROWTH_BYTES)
+        growth = GROWTH_BYTES;
+    if (growth > GROWTH_MOST_BYTES)
+        growth = GROWTH_MOST_BYTES;
+    return allocate(w, need + growth) == 0 ? 0 : allocate(w, need);
 }
 
 int

@@ -41,8 +41,10 @@ run_emit_init(struct runner *r)
     const char *target = find_target(r->request->envp);
 
     r->emit.listen_fd = -1;
-    for (unsigned i = 0; i < RUN_EMIT_CONNECTIONS; i++)
+    for (unsigned i = 0; i < RUN_EMIT_CONNECTIONS; i++) {
         r->emit.connection[i].fd = -1;
+        r->emit.connection[i].data = r->emit.buffer[i];
+    }
     if (uuid_valid(target))
         memcpy(r->emit.target, target, UUID_TEXT_SIZE);
 }
@@ -66,10 +68,8 @@ run_emit_open(struct runner *r)
 static void
 watch_listener(struct runner *r, bool on)
 {
-    struct epoll_event event = {.events = on ? EPOLLIN : 0, .data.u32 = SOURCE_LISTEN};
-
     r->emit.full = !on;
-    if (epoll_ctl(r->epoll, EPOLL_CTL_MOD, r->emit.listen_fd, &event) == -1)
+    if (runner_watch_set(r, r->emit.listen_fd, SOURCE_LISTEN, on) == -1)
         log_err("emit socket: epoll_ctl: %m");
 }
 
@@ -274,7 +274,7 @@ run_emit_read(struct runner *r, unsigned connection)
 
     if (c->fd == -1 || c->unsynced)
         return; /* gone, or its turn comes after the sync */
-    n = read(c->fd, c->data + c->len, sizeof c->data - c->len);
+    n = read(c->fd, c->data + c->len, RUN_EMIT_BUFFER - c->len);
     if (n == -1 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {

@@ -13,6 +13,7 @@
 #define RUN_EMIT_CONNECTIONS 8
 #define RUN_EMIT_LINE_MAX 256
 #define RUN_EMIT_VALUE_MAX 65536u
+#define RUN_EMIT_BUFFER (RUN_EMIT_LINE_MAX + RUN_EMIT_VALUE_MAX)
 #define RUN_EMIT_SKIP_MAX 16777216u /* refused values are read over up to this */
 #define RUN_EMIT_FIELD_MAX 63
 
@@ -33,7 +34,7 @@ struct run_emit_connection {
     size_t skip;         /* bytes of a refused value still to be read over */
     const char *refusal; /* the answer due after them */
     size_t len;
-    char data[RUN_EMIT_LINE_MAX + RUN_EMIT_VALUE_MAX];
+    char *data; /* RUN_EMIT_BUFFER bytes */
 };
 
 struct run_emit {
@@ -42,6 +43,8 @@ struct run_emit {
     char target[UUID_TEXT_SIZE]; /* what "-" stands for; "" = nothing */
     uint64_t results, progress_bytes;
     struct run_emit_connection connection[RUN_EMIT_CONNECTIONS];
+    /* Apart, so that a program which never connects has no page of them. */
+    char buffer[RUN_EMIT_CONNECTIONS][RUN_EMIT_BUFFER];
 };
 
 /* Nothing open yet; the target is taken from the request. */

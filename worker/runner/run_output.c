@@ -1,7 +1,7 @@
 /* Output of the program.  Each stream has one buffer; a record is made when it is full,
  * RUN_OUTPUT_WAIT_MS after its first byte, or when the other stream speaks, so that the
- * journal keeps the order in which both were read.  The pipes are always read on, whatever
- * happens to the journal: a program must not hang because of its supervisor. */
+ * journal keeps the order in which both were read.  The pipes are read on, whatever happens to the
+ * journal: a program must not hang because of its supervisor. */
 #include "worker/runner/run_output.h"
 
 #include <errno.h>
@@ -20,6 +20,12 @@
  * beyond that a program could fill the tables with rows of one byte. */
 #define SWITCHES_PER_WINDOW 16
 #define DRAIN_READS 64
+#define SECOND_NS (1000 * CLOCK_MS_NS)
+/* No attempt keeps more for long: its pipe is full then, and the program waits.  A flood at the speed of
+ * the page cache takes the disk from those who must sync, and that is everybody who starts (measured: the
+ * slowest tenth of starts on the same machine took three times as long, and at this rate twice). */
+#define KEPT_BYTES_PER_S (INT64_C(64) << 20)
+#define PAUSE_MS 20 /* and for so long what is read may run ahead of the rate */
 
 size_t
 run_output_cut(const unsigned char *data, size_t len)
@@ -93,6 +99,16 @@ mark_limit(struct runner *r)
     (void)runner_journal(r, JOURNAL_PROGRESS, text, (size_t)n); /* a failure stops the attempt */
 }
 
+static void
+pay(struct run_output *o, size_t n)
+{
+    int64_t now_ns = clock_mono_ns();
+
+    if (o->paid_ns < now_ns)
+        o->paid_ns = now_ns;
+    o->paid_ns += (int64_t)n * SECOND_NS / KEPT_BYTES_PER_S;
+}
+
 /* n bytes were read behind what s holds: count them, and drop what is over the limit. */
 static void
 account(struct runner *r, struct run_stream *s, size_t n)
@@ -102,6 +118,7 @@ account(struct runner *r, struct run_stream *s, size_t n)
     size_t kept = n < room ? n : (size_t)room;
     bool first_drop = kept < n && o->dropped_bytes == 0;
 
+    pay(o, kept);
     if (s->kind == JOURNAL_STDERR)
         keep_tail(o, s->data + s->len, n);
     if (s->len == 0)
@@ -177,14 +194,51 @@ arm(struct runner *r)
     r->timer_ns[TIMER_FLUSH] = due == 0 ? 0 : due + RUN_OUTPUT_WAIT_MS * CLOCK_MS_NS;
 }
 
+/* -1: one of them could not be changed. */
+static int
+watch_both(struct runner *r, bool on)
+{
+    int status = 0;
+
+    for (unsigned i = 0; i < 2; i++) {
+        int fd = r->output.stream[i].fd;
+
+        if (fd == -1 || runner_watch_set(r, fd, SOURCE_STDOUT + i, on) == 0)
+            continue;
+        log_err("attempt=%s output pipe: epoll_ctl: %m", r->request->dir);
+        status = -1;
+    }
+    return status;
+}
+
+/* After a read: is it too fast?  The end of a stream is told during the pause, too (runner_watch_set()). */
+static void
+pause_output(struct runner *r)
+{
+    if (r->timer_ns[TIMER_PAUSE] != 0 ||
+        r->output.paid_ns <= clock_mono_ns() + PAUSE_MS * CLOCK_MS_NS)
+        return;
+    (void)watch_both(r, false); /* read on, then */
+    runner_timer_set(r, TIMER_PAUSE, PAUSE_MS);
+}
+
 void
+run_output_resume(struct runner *r)
+{
+    if (watch_both(r, true) == -1)
+        runner_timer_set(r, TIMER_PAUSE, PAUSE_MS); /* the program must not wait for ever */
+}
+
+bool
 run_output_read(struct runner *r, unsigned which)
 {
     if (!read_some(r, which))
-        return;
+        return false;
     arm(r);
+    pause_output(r);
     if (r->request->idle_ms > 0 && r->phase == RUNNER_RUNNING)
         runner_timer_set(r, TIMER_IDLE, r->request->idle_ms);
+    return true;
 }
 
 void

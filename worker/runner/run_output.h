@@ -28,15 +28,19 @@ struct run_output {
     bool spoken;                 /* there is a record */
     unsigned switches;           /* records made early for the order of the streams, this window */
     uint64_t kept_bytes, dropped_bytes;
+    int64_t paid_ns; /* by then (CLOCK_MONOTONIC) the rate allows for what is kept */
     size_t tail_len;
     char tail[RUN_OUTPUT_TAIL]; /* the last bytes of stderr, for the end's message */
 };
 
-/* One read from a stream (0 stdout, 1 stderr).  Closes it at its end. */
-void run_output_read(struct runner *r, unsigned which);
+/* One read from a stream (0 stdout, 1 stderr).  Closes it at its end.  Returns whether it said something. */
+bool run_output_read(struct runner *r, unsigned which);
 
 /* TIMER_FLUSH passed. */
 void run_output_tick(struct runner *r);
+
+/* TIMER_PAUSE passed. */
+void run_output_resume(struct runner *r);
 
 /* Read what the pipes hold now, as far as it is there without waiting. */
 void run_output_drain(struct runner *r);

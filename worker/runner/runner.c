@@ -59,6 +59,14 @@ runner_watch(struct runner *r, int fd, uint32_t source)
     return epoll_ctl(r->epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
+int
+runner_watch_set(struct runner *r, int fd, uint32_t source, bool on)
+{
+    struct epoll_event event = {.events = on ? EPOLLIN : 0, .data.u32 = source};
+
+    return epoll_ctl(r->epoll, EPOLL_CTL_MOD, fd, &event);
+}
+
 /* A runner ends when its program does, so what is meant to end a whole machine's processes
  * is left to the program.  Blocked and not ignored: a stop that reaches the child between
  * fork and exec then waits until its signals are back to default.  A blocked SIGXFSZ or
@@ -84,13 +92,16 @@ set_signals(struct runner *r)
 static int
 set_up(struct runner *r, const struct runner_start *start)
 {
+    /* In this order, for who looks at processes (tests/faults): what is called a runner is in its
+     * attempt's directory, and what leads a session under the spawner's name is the spawner. */
+    if (fchdir(start->dir_fd) == -1 || close(start->dir_fd) == -1 ||
+        prctl(PR_SET_NAME, RUNNER_NAME) == -1)
+        return -1;
     (void)setsid(); /* never a group leader: the spawner has just forked it */
     (void)umask(RUNNER_UMASK);
     r->oom_spared = run_proc_oom_score(OOM_SCORE) == 0;
     r->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (r->epoll == -1 || fchdir(start->dir_fd) == -1 || close(start->dir_fd) == -1 ||
-        prctl(PR_SET_NAME, RUNNER_NAME) == -1 || prctl(PR_SET_CHILD_SUBREAPER, 1) == -1 ||
-        set_signals(r) == -1)
+    if (r->epoll == -1 || prctl(PR_SET_CHILD_SUBREAPER, 1) == -1 || set_signals(r) == -1)
         return -1;
     r->lease = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     if (r->lease == -1 || runner_watch(r, r->lease, SOURCE_LEASE) == -1 ||
@@ -146,13 +157,20 @@ on_deadline(struct runner *r)
 static void
 on_idle(struct runner *r)
 {
-    run_stop(r, END_IDLE, r->request->grace_ms);
+    /* It may wait at its pipe: during a pause nobody listens, and a runner that stood still may look
+     * at its timers first. */
+    bool spoke = run_output_read(r, 0);
+
+    if (!run_output_read(r, 1) && !spoke)
+        run_stop(r, END_IDLE, r->request->grace_ms);
 }
 
 static void (*const timer_calls[TIMERS])(struct runner *) = {
-    [TIMER_DEADLINE] = on_deadline, [TIMER_IDLE] = on_idle,       [TIMER_FLUSH] = run_output_tick,
-    [TIMER_GRACE] = run_stop_step,  [TIMER_POLL] = run_stop_step, [TIMER_SWEEP] = run_stop_step,
-    [TIMER_DRAIN] = end_soon,       [TIMER_END] = run_end,
+    [TIMER_DEADLINE] = on_deadline,  [TIMER_IDLE] = on_idle,
+    [TIMER_FLUSH] = run_output_tick, [TIMER_GRACE] = run_stop_step,
+    [TIMER_POLL] = run_stop_step,    [TIMER_SWEEP] = run_stop_step,
+    [TIMER_DRAIN] = end_soon,        [TIMER_PAUSE] = run_output_resume,
+    [TIMER_END] = run_end,
 };
 
 static void
@@ -191,7 +209,7 @@ dispatch(struct runner *r, uint32_t source)
     switch ((enum runner_source)source) {
     case SOURCE_STDOUT:
     case SOURCE_STDERR:
-        run_output_read(r, source - SOURCE_STDOUT);
+        (void)run_output_read(r, source - SOURCE_STDOUT);
         return;
     case SOURCE_SIGNAL:
         on_children(r);

@@ -31,6 +31,7 @@ enum runner_timer {
     TIMER_DEADLINE, /* of the attempt */
     TIMER_IDLE,     /* no output for so long */
     TIMER_FLUSH,    /* buffered output becomes a record */
+    TIMER_PAUSE,    /* output is read again */
     TIMER_GRACE,    /* the end of a stop's grace */
     TIMER_POLL,     /* look again whether what was stopped is gone */
     TIMER_SWEEP,    /* what still lives is left behind */
@@ -121,6 +122,9 @@ void runner_timer_stop(struct runner *r, enum runner_timer timer);
 
 /* Watch fd for reading under this source number.  -1 with errno. */
 int runner_watch(struct runner *r, int fd, uint32_t source) MUST_CHECK;
+
+/* Go on watching it, or not for a while; that the other end has hung up is told even then.  -1 with errno. */
+int runner_watch_set(struct runner *r, int fd, uint32_t source, bool on) MUST_CHECK;
 
 /* Start of the program: journals the start record, then lets it exec.  -1 when it could not be
  * started; child.failure says why, and the start record is written as far as possible. */
