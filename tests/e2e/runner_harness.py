@@ -108,7 +108,7 @@ class Attempt:
 
     def end(self, seconds=20):
         """Wait for the end record and for the runner to be gone."""
-        wait_for(lambda: self.of("end") and not self.held(), seconds, "end record")
+        wait_for(lambda: not self.held() and self.of("end"), seconds, "end record") # reading a long journal again and again takes its time
         records = self.records()
         assert records[0][1] == "start" and records[-1][1] == "end"
         assert not (self.dir / "emit").exists() and not (self.dir / "ctl").exists()

@@ -15,6 +15,8 @@ import pika
 import psycopg2
 import psycopg2.extras
 
+import broker
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(TOP, "build")))
@@ -137,9 +139,14 @@ class Stack:
             if alive(pid):
                 os.kill(pid, signal.SIGKILL)
                 wait_for(lambda p=pid: not alive(p), what=f"the end of {pid}")
+        # The servers go on with what was sent to them before: one heartbeat of the old worker, and the new one is a second instance.
+        wait_for(lambda: broker.programs_are_gone(self.dir), what="the end of their connections")
+        wait_for(lambda: self.one("SELECT count(*) FROM pg_stat_activity WHERE starts_with(application_name, 'hler-')", role="migrate") == 0,
+                 what="the end of their sessions")
         for user, queues in READ_BY.items():
             channel = self.amqp(user)
             for queue in queues:
+                wait_for(lambda q=queue, c=channel: c.queue_declare(q, passive=True).method.consumer_count == 0, what="the end of consumers")
                 channel.queue_purge(queue)
             channel.connection.close()
         stranger = self.listener()
@@ -226,10 +233,16 @@ class Stack:
         """Submits and waits for the end; returns the operation's row."""
         return self.wait(self.submit(kind, inputs, **columns), timeout=timeout)
 
+    def recorded(self, operation):
+        """The rows of an operation: what stays as it is once it has ended."""
+        return {"operations": self.sql("SELECT * FROM hler.operations WHERE id = %s", operation),
+                "tasks": self.tasks(operation), "attempts": self.attempts(operation)}
+
     def describe(self, operation):
-        return json.dumps({view: self.sql(f"SELECT * FROM hler.{view} WHERE {key} = %s", operation)
-                           for view, key in (("operations", "id"), ("tasks", "operation"), ("attempts", "operation"))},
-                          default=str, indent=1)
+        """For the message of a failing test: the operation and who could run it."""
+        found = self.recorded(operation)
+        found["workers"] = self.sql("SELECT id, state, note, instance, silent_ms FROM hler.workers")
+        return json.dumps(found, default=str, indent=1)
 
     def tasks(self, operation):
         return self.sql("SELECT * FROM hler.tasks WHERE operation = %s ORDER BY no", operation)

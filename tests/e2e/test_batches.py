@@ -1,4 +1,5 @@
 """Several events in one message: in order, each judged by itself, to listeners as well."""
+import datetime
 import fcntl
 import glob
 import json
@@ -8,14 +9,15 @@ import uuid
 
 import pika
 
-from stack import wait_for
+from stack import events_of, wait_for
 from test_bad_input import event
 from test_dead import reject_all
 
 EVENTS = 150
 MOST = 64 # events in one message
+GATHER_MS = 3
 EMIT = """
-import json, os, socket
+import json, os, socket, sys, time
 s = socket.socket(socket.AF_UNIX)
 s.connect(os.environ["HLER_SOCKET"])
 for n in range(%d):
@@ -24,6 +26,7 @@ for n in range(%d):
     assert s.recv(100) == b"OK\\n"
     if n %% 50 == 49:
         print(n, flush=True)
+    time.sleep(float(sys.argv[1]))
 """ % EVENTS
 KIND = "aegir.hler.attempt.{}.v1"
 BATCH = "application/cloudevents-batch+json; charset=utf-8"
@@ -33,7 +36,7 @@ def test_what_lies_ready_goes_together_and_in_order(one_worker):
     stack = one_worker
     with open(stack.path("emit.py"), "w", encoding="utf-8") as f:
         f.write(EMIT)
-    operation = stack.shell(f"echo up; while [ ! -e {stack.path('go')} ]; do sleep 0.05; done; python3 {stack.path('emit.py')};"
+    operation = stack.shell(f"echo up; while [ ! -e {stack.path('go')} ]; do sleep 0.05; done; python3 {stack.path('emit.py')} 0;"
                             f" hler-emit one 1; hler-emit two 2; touch {stack.path('over')}", target=uuid.uuid4())
     wait_for(lambda: stack.output(operation) == b"up\n", what="the start")
     stack.signal("worker-1", signal.SIGSTOP)
@@ -57,6 +60,21 @@ def test_what_lies_ready_goes_together_and_in_order(one_worker):
         assert len({e["id"].rsplit(".", 1)[0] for e in body}) == 1
     assert [e["data"]["field"] for _, body in batches for e in body if e["type"] == KIND.format("result")] == ["one", "two"]
     assert stack.one("SELECT count(*) FROM hler.dead_message") == 0
+
+
+def test_a_talkative_job_is_gathered(one_worker):
+    """What comes a thousandth of a second after a message waits for more, by the times that the events have themselves."""
+    stack = one_worker
+    with open(stack.path("emit.py"), "w", encoding="utf-8") as f:
+        f.write(EMIT)
+    operation = stack.run("test.shell", {"script": f"python3 {stack.path('emit.py')} 0.001"})["id"]
+    stack.assert_complete(operation)
+    listener = stack.listener()
+    wait_for(lambda: sum("seq" in e for e in listener.events(operation)) == stack.attempts(operation)[0]["last_seq"])
+    messages = [events_of(body) for key, _, body in listener.messages if f".progress.hler_frontend.{operation}." in key]
+    listener.close()
+    first, last = (datetime.datetime.fromisoformat(e["time"].replace("Z", "+00:00")) for e in (messages[0][0], messages[-1][-1]))
+    assert EVENTS / 3 < sum(map(len, messages)) and len(messages) <= (last - first) / datetime.timedelta(milliseconds=GATHER_MS) + 2
 
 
 def is_let_go(journal):

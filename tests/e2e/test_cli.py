@@ -83,6 +83,24 @@ def test_following_is_prompt(stack):
     assert lag < 0.9, "a look a second is too slow"
 
 
+def test_an_attempt_that_never_ran_has_no_output_to_wait_for(stack):
+    began = time.monotonic()
+    stack.hler("submit", "test.forbidden", "--follow", code=None)
+    assert "not_allowed" in stack.last_error and "not complete" not in stack.last_error, stack.last_error
+    assert time.monotonic() - began < 30
+
+
+def test_the_last_one_is_this_login_s_own(stack):
+    operation = stack.submit("test.true") # by the front end
+    assert stack.wait(operation)["state"] == "succeeded"
+    stack.hler("show", str(operation))
+    own = stack.hler("submit", "test.true").split()[0]
+    assert own in stack.hler("show", "last") and str(operation) not in stack.hler("show", "last")
+    stack.sql("UPDATE hler.operation SET requester = 'hler_frontend' WHERE requester = 'hler_operator'", role="migrate")
+    stack.hler("show", "last", code=7)
+    assert "this login has submitted nothing" in stack.last_error
+
+
 def test_cancel_says_what_it_met(stack):
     operation = stack.run("test.true")["id"]
     assert "had ended already, nothing to stop: it is succeeded" in stack.hler("cancel", str(operation))

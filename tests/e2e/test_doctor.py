@@ -5,12 +5,11 @@ from stack import NOWHERE, wait_for
 
 
 def ill(stack):
+    """The names of steps that are ill, which the last line repeats."""
     said = stack.hler("doctor", code=1)
-    return set(re.findall(r"^ill +(\w+( \w+)?)  ", said, re.M)), said
-
-
-def names(found):
-    return {name for name, _ in found}
+    found = dict.fromkeys(re.findall(r"^ill +(\w+(?: \w+)?)  ", said, re.M))
+    assert stack.last_error.splitlines()[-1] == "hler: ill: " + ", ".join(found), (said, stack.last_error)
+    return set(found), said
 
 
 def test_doctor_names_the_part_that_is_ill(make_stack):
@@ -20,11 +19,11 @@ def test_doctor_names_the_part_that_is_ill(make_stack):
     assert "round trip" in said and not re.search(r"^ill", said, re.M), said
     stack.kill("worker-1")
     found, said = ill(stack)
-    assert "round trip" in names(found) and "->" in said, said
+    assert "round trip" in found and "->" in said, said
     stack.restart("worker-1")
     stack.kill("dispatcher-1")
     found, said = ill(stack)
-    assert "round trip" in names(found), said
+    assert "round trip" in found, said
     stack.restart("dispatcher-1")
     assert stack.run("test.true")["state"] == "succeeded"
     wait_for(lambda: "ill" not in stack.hler("doctor", code=None), what="health")
@@ -45,5 +44,10 @@ def test_what_a_person_asked_for_is_not_ill(make_stack):
     assert "no-such-executor" not in stack.hler("doctor")
     stack.hler("drain", "--pool", "default", "--wait")
     found, said = ill(stack)
-    assert names(found) == {"round trip"}, said
+    assert found == {"round trip"}, said
     assert "hler drain --pool NAME --undo" in said and "start hler-worker" not in said, said
+    stack.hler("drain", "--pool", "default", "--undo")
+    stack.hler("drain", "worker-1", "--wait")
+    found, said = ill(stack) # the round trip waits in that pool
+    assert found == {"round trip"} and re.search(r"^note +pools +default: all live workers are draining", said, re.M), said
+    assert "hler drain WORKER --undo" in said, said

@@ -76,7 +76,7 @@ def test_what_a_worker_declined_never_runs_there_not_even_after_its_restart(one_
     report = {"v": 1, "kind": "report", "task": offer["task"], "attempt": 1, "token": offer["token"]}
     dispatcher.basic_publish("", f"hler.control.{row['id']}.{row['session']}", json.dumps(report), pika.BasicProperties(
         content_type="application/json", type="hler.control.v1", user_id="dispatcher"), mandatory=True)
-    wait_for(lambda: stack.one("SELECT declined FROM hler.attempt WHERE task = %s", offer["task"], role="migrate"))
+    wait_for(lambda: stack.one("SELECT declined FROM hler.attempt WHERE task = %s AND attempt = 1", offer["task"], role="migrate"))
     stack.kill("worker-1")
     stack.restart("worker-1")
     assert stack.run("test.shell", {"script": "sleep 2"})["state"] == "succeeded" # its chores have been done since
@@ -92,7 +92,7 @@ def test_copies_of_events_change_nothing(stack, listener):
     stack.assert_complete(done["id"])
     heard = wait_for(lambda: (lambda e: e if any("finished" in x["type"] for x in e) else None)(listener.events(done["id"])))
     assert heard
-    before = [stack.describe(done["id"]), stack.events(done["id"]), stack.output(done["id"]),
+    before = [stack.recorded(done["id"]), stack.events(done["id"]), stack.output(done["id"]),
               stack.sql("SELECT * FROM hler.result_history WHERE entity = %s", target)]
     worker = stack.attempts(done["id"])[0]["worker"]
     channel = stack.amqp(worker.replace("-", "_"))
@@ -106,5 +106,5 @@ def test_copies_of_events_change_nothing(stack, listener):
     for queue in ("hler.state", "hler.output"):
         wait_for(lambda q=queue: channel.queue_declare(q, passive=True).method.message_count == 0)
     assert stack.run("test.true")["state"] == "succeeded"
-    assert before == [stack.describe(done["id"]), stack.events(done["id"]), stack.output(done["id"]),
+    assert before == [stack.recorded(done["id"]), stack.events(done["id"]), stack.output(done["id"]),
                       stack.sql("SELECT * FROM hler.result_history WHERE entity = %s", target)]

@@ -242,3 +242,27 @@ def test_environment_is_our_own(root, attempt):
     assert 'SECRET_OF_THE_WORKER' not in out and 'ANSIBLE_STDOUT_CALLBACK' not in out
     (control,) = re.findall(r'^ANSIBLE_SSH_CONTROL_PATH_DIR=(.*)$', out, re.M)
     assert len(control) < 40 and not os.path.exists(control)
+
+
+def test_directory_for_ssh_of_a_killed_executor_goes_with_the_next(root, attempt):
+    def waiting(name):
+        env = root / name
+        spec = play(root, '- shell: env > %s.part && mv %s.part %s && exec sleep 600' % (env, env, env), name=name + '.yml')
+        run = attempt('ansible', spec).start()
+        run.wait_for(env.exists, 'task')
+        (control,) = re.findall(r'^ANSIBLE_SSH_CONTROL_PATH_DIR=(.*)$', env.read_text(), re.M)
+        return run, control
+
+    def kill(run):
+        os.killpg(run.process.pid, signal.SIGKILL)
+        run.finish()
+
+    killed, left = waiting('killed')
+    kill(killed)
+    assert os.path.isdir(left)
+    running, used = waiting('running')
+    assert not os.path.exists(left) and os.path.isdir(used)
+    assert attempt('ansible', play(root, '- ping:')).run().code == 0
+    assert os.path.isdir(used)
+    kill(running)
+    os.rmdir(used)

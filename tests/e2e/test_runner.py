@@ -175,6 +175,28 @@ def test_output_limit(spawner):
     assert end.message == "exit code 1: last"
 
 
+def test_a_flood_is_not_kept_faster_than_the_rate(spawner):
+    """Both streams together.  The limit is from below: a slow machine takes longer anyhow."""
+    attempt = spawner.sh("began=$(date +%s%N); head -c 48M /dev/zero & head -c 48M /dev/zero >&2; wait; "
+                         "echo $((($(date +%s%N) - began) / 1000000))")
+    end = attempt.end(60)
+    said = attempt.output()[48 << 20:]
+    assert (end.output_bytes, end.dropped_bytes) == ((96 << 20) + len(said), 0)
+    assert int(said) > 1300 # ms of 1500
+
+
+def test_a_program_that_has_to_wait_is_not_silent(spawner):
+    """Its runner does not listen for a moment, and stands still in it for longer than the program may be silent."""
+    attempt = spawner.sh("sleep 0.3; yes | head -c 100M", idle=1000)
+    runner = attempt.runner_pid()
+    for _ in range(3):
+        time.sleep(0.1)
+        os.kill(runner, signal.SIGSTOP)
+        time.sleep(1.2)
+        os.kill(runner, signal.SIGCONT)
+    assert attempt.end(60).cause == "done"
+
+
 def test_nothing_to_run(spawner):
     """Several at once, between programs: each is answered with its whole journal, which nobody holds then."""
     names = [spawner.prepare() for _ in range(6)]

@@ -46,7 +46,9 @@ def test_emit(spawner):
     ("--progress 5", 65, "not a JSON object"),
     (f"--json field '{'[' * 15}{']' * 15}'", 65, "nested too deep"),
     ("--progress '%s'" % ('{"a":' * 15 + "{}" + "}" * 15), 65, "nested too deep"),
-    ("field", 2, "usage"),
+    ("field", 2, "expected options, then FIELD and VALUE"),
+    ("count --json 5", 2, "expected options, then FIELD and VALUE"),
+    ("--progress {} {}", 2, "expected options, then one JSON text"),
     ("--nonsense field v", 2, "nonsense"),
 ])
 def test_emit_refusals(spawner, arguments, code, reason):

@@ -128,10 +128,11 @@ def test_end_is_written_once_there_is_room(spool):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def small_disk(tmp_path, request):
+    """Of 256 KiB, or of its parameter."""
     path = tmp_path / "small"
     path.mkdir()
-    options = "size=256k,mode=700"
+    options = f"size={getattr(request, 'param', '256k')},mode=700"
     if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", path]).returncode:
         pytest.skip("mounting is not allowed here")
     yield path
@@ -144,6 +145,14 @@ def test_disk_filled_by_output(small_disk):
     end = attempt.end()
     assert end.cause == "journal_full" and "No space left" in end.message
     assert end.output_bytes == len(attempt.output()) and end.dropped_bytes > 0
+    assert spawner.close() == 0
+
+
+@pytest.mark.parametrize("small_disk", ["192k"], indirect=True)
+def test_a_record_takes_the_room_that_more_at_once_does_not_find(small_disk):
+    spawner = Spawner(small_disk)
+    end = spawner.sh("head -c 1000000 /dev/zero | tr '\\0' y; sleep 1000").end()
+    assert (end.cause, end.output_bytes) == ("journal_full", 4096 + 2 * 65536) # a flood's first record, and two
     assert spawner.close() == 0
 
 

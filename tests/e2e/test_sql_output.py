@@ -59,7 +59,6 @@ ODD = {
     "no JSON": lambda o: [progress(o, 7, "{")],
     "no object": lambda o: [progress(o, 7, "[1]")],
     "no data": lambda o: [progress(o, 7, None)],
-    "a number beyond all": lambda o: [progress(o, 7, '{"kind": 1e999999}')],
     "a NUL": lambda o: [progress(o, 7, '{"kind": "\\u0000"}')],
     "number 0": lambda o: [progress(o, 0)],
     "another token": lambda o: [output(o, 7, token="f" * 16)],
@@ -122,11 +121,11 @@ def test_an_odd_one_is_judged(db, twins, what):
 
 
 @pytest.mark.parametrize("what", BEFORE)
-def test_an_odd_attempt_is_judged(db, twins, what):
+def test_a_batch_of_an_odd_attempt(db, twins, what):
     one, other = twins
     for offers in twins:
         BEFORE[what](db, offers[0])
-        assert not is_usual(db, usual(offers))
+        assert is_usual(db, usual(offers)) == (what != "fenced") # most of a flood comes after the end, and fills a gap
     assert record(db, usual(one)) == [record(db, [e])[0] for e in usual(other)]
     assert outcome(db, one) == outcome(db, other)
     assert bool(outcome(db, one)[0][3]) == (what == "a gap that stays")

@@ -30,6 +30,8 @@ def test_down_ends_daemons_of_jobs_and_no_bystander_and_up_goes_on(stack):
     assert alive(daemon)
     bystanders = [subprocess.Popen(["tail", "-f", stack.path("log/worker-1.log")], stdout=subprocess.DEVNULL),
                   subprocess.Popen(["sleep", "600"], cwd=stack.dir, env=stack.environ())]
+    ended = stack.one("SELECT clock_timestamp() AS at")
+    stack.kill("dispatcher-1") # what the worker says at its end waits in the broker, and its row still says "live"
     try:
         subprocess.run([f"{TOP}/deploy/stack", "down", stack.dir], check=True)
         assert not alive(daemon)
@@ -40,6 +42,7 @@ def test_down_ends_daemons_of_jobs_and_no_bystander_and_up_goes_on(stack):
             b.wait()
     stack.connections = {}
     stack.up() # the same data, the same ports
+    assert stack.one("SELECT state, started_at > %s AS anew FROM hler.workers", ended) == {"state": "live", "anew": True}
     assert stack.operation(done["id"])["state"] == "succeeded"
     assert stack.run("test.true")["state"] == "succeeded"
 

@@ -1,6 +1,10 @@
 """Claims made ahead: the short way of a task to an idle worker, and what may happen on it."""
+import ctypes
+import errno
 import json
+import os
 import signal
+import socket
 import uuid
 
 import pika
@@ -8,6 +12,8 @@ import pytest
 
 from stack import read, wait_for
 from test_duplicates import catch_offer
+
+SYS_PIDFD_GETFD = 438 # no name in Python
 
 
 def ready(stack, workers=1):
@@ -41,6 +47,34 @@ def test_a_task_of_an_idle_pool_is_granted_with_its_offer(idle):
         done = idle.run("test.true")
         assert done["state"] == "succeeded"
         assert short_way(idle, done["id"]) == [True]
+
+
+def corks(pid):
+    """Of each TCP connection of a process: does the kernel wait for more before it sends?"""
+    process, found, libc = os.pidfd_open(pid), [], ctypes.CDLL(None, use_errno=True)
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        ours = libc.syscall(SYS_PIDFD_GETFD, process, int(fd), 0)
+        if ours == -1 and ctypes.get_errno() == errno.EPERM:
+            pytest.skip("may not look into another process")
+        if ours == -1:
+            continue # closed meanwhile
+        if not os.readlink(f"/proc/self/fd/{ours}").startswith("socket:"):
+            os.close(ours)
+            continue
+        with socket.socket(fileno=ours) as s:
+            if s.family in (socket.AF_INET, socket.AF_INET6):
+                found.append(s.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK))
+    os.close(process)
+    return found
+
+
+def test_a_claim_is_not_held_back_in_the_kernel(idle):
+    """Nothing comes behind it that would take it along; but a heartbeat may, so each look is shorter than one."""
+    for _ in range(3):
+        assert idle.run("test.true")["state"] == "succeeded"
+        ready(idle)
+        seen = wait_for(lambda: [c for c in [corks(idle.pid("worker-1"))] if not any(c)], timeout=0.4, what="what the kernel keeps")
+        assert len(seen[0]) >= 3 # consumer, state, output
 
 
 def test_a_burst_goes_both_ways_and_each_runs_once(idle):

@@ -7,12 +7,12 @@ import re
 import sys
 import time
 
-from inject_server import broker_eval
+import broker
 from stack import read
 
 SPARE = "new.spare." # directories of attempts that are made ahead
 SAY_EVERY_S = 5
-LOOKS = 8
+QUIET_S = 10 # a transaction that is under way on a full machine is over by then
 
 # A task that may never move again by itself: its worker has said that it is lost, and it is not one that is tried again.
 UNFINISHED = """
@@ -97,7 +97,7 @@ LINES = 'lists:flatten([io_lib:format("~s ~b ~b ", tuple_to_list(Q)) || Q <- %s]
 
 def broker_queues(world):
     """name -> [ready, unacknowledged]"""
-    text = broker_eval(world, LINES)
+    text = broker.evaluate(world.dir, LINES)
     found = re.findall(r"(\S+) (\d+) (\d+) ", text.removeprefix('{ok, "'))
     assert text.startswith("{ok, ") and found, text
     return {name: [int(ready), int(unacknowledged)] for name, ready, unacknowledged in found}
@@ -151,11 +151,10 @@ def wait_quiet(world, timeout):
 
 
 def queues_quiet(world):
-    """The least of some looks: heartbeats and ticks pass through all the time."""
-    least = broker_queues(world)
-    for _ in range(LOOKS):
-        if not busy_queues(least):
-            break
+    """The least of some seconds' looks: what the last operation said, heartbeats and ticks pass through all the time."""
+    least, end = broker_queues(world), time.monotonic() + QUIET_S
+    while busy_queues(least) and time.monotonic() < end:
+        time.sleep(0.1)
         now = broker_queues(world)
         least = {q: [min(a, b) for a, b in zip(n, now.get(q, n))] for q, n in least.items()}
     return least

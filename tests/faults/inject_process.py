@@ -5,7 +5,7 @@ import time
 
 import plan
 from stack import wait_for
-from world import signal_quietly
+from world import all_pids, signal_quietly
 
 FULL = "ballast"
 LONG_STEPS = 60 # half a second each: longer than it takes until the task is given to another
@@ -180,7 +180,16 @@ def freeze_one(look):
 
 
 def spawners(world, worker):
-    return world.processes("hler-spawner", worker)
+    """Not what one has just forked, which is a runner: it leads a session only under a name of its own.  So the name is
+    looked at last."""
+    return sorted(set(filter(leads_session, all_pids())).intersection(world.processes("hler-spawner", worker)))
+
+
+def leads_session(pid):
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
 
 
 def runners(world, worker):

@@ -1,12 +1,12 @@
 """Faults of servers and of the way to them."""
 import json
-import os
 import signal
 import subprocess
 import time
 
 import psycopg2
 
+import broker
 import plan
 from stack import read
 from world import signal_quietly
@@ -130,21 +130,11 @@ def broker_kill(world, fault):
     return server_down(world, "broker", "rabbitmq", signal.SIGKILL, fault.lasts)
 
 
-def broker_eval(world, expression):
-    """What the broker's node makes of an Erlang expression, as text: "{ok, ...}" when all is well.  erl_call starts in
-    milliseconds; rabbitmqctl brings up a whole Erlang system, seconds of a busy machine."""
-    environ = dict(os.environ, ERL_EPMD_PORT=read(f"{world.dir}/run/ports").split()[4])
-    cookie = read(f"{world.dir}/rabbitmq/home/.erlang.cookie")
-    done = subprocess.run(["erl_call", "-c", cookie, "-name", "hler@localhost", "-e"], input=f"{expression}.\n", env=environ,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
-    return done.stdout
-
-
 def alarm(world, fault, on, off):
     with world.locks["broker"]:
-        done = broker_eval(world, on)
+        done = broker.evaluate(world.dir, on)
         time.sleep(fault.lasts)
-        broker_eval(world, off)
+        broker.evaluate(world.dir, off)
     return done.startswith("{ok, ")
 
 

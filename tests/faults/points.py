@@ -68,7 +68,8 @@ def parse(text):
 
 def kinds(call):
     name, _, what = call.partition("@")
-    impossible = {"packet": SHORT, "pipe": ("EIO", "EIO+"), "ctl": ("EIO", "EIO+")}.get(what, ()) # packets are whole, pipes are memory
+    # Packets are whole, pipes are memory, and nothing interrupts a read for ever that does not wait.
+    impossible = {"packet": SHORT, "pipe": ("EIO", "EIO+", "EINTR+"), "ctl": ("EIO", "EIO+")}.get(what, ())
     return [k for k in KINDS.get(name, ()) if k not in impossible]
 
 
