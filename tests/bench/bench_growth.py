@@ -11,9 +11,11 @@ FINISHED = {False: 200_000, True: 10_000_000}
 BASE_LEAST = 1000 # ready rows of the small stack; more if it would run out of them meanwhile
 WARM_S, WINDOW_S = 1, 3
 TRIAL = 600
+DONE_MAX = 200 # journals that a worker keeps
 PROBES = 8
 FIRST = 10 # priority of what is to come before the backlog
 CHUNK = 100_000 # operations committed at once
+READY_ROWS = "SELECT FROM hler.task WHERE phase = 'ready' AND pool = 'default'" # as its index has them
 HISTORY = """
 WITH made AS (
     SELECT hler.uuid7() AS operation, hler.uuid7() AS task, clock_timestamp() - n * interval '1 second' / %(rate)s AS at
@@ -36,8 +38,15 @@ SELECT task, 1, s, current_date, false, CASE s WHEN 1 THEN 'started' ELSE 'finis
 
 
 def fill_ready(stack, count):
-    for begin in range(0, count, CHUNK):
-        load.submit(stack, "bench.true", min(CHUNK, count - begin))
+    """Until so many are ready; meanwhile no worker takes any."""
+    stack.drain(True)
+    missing = count - stack.one(f"SELECT count(*) FROM ({READY_ROWS}) AS ready")
+    for begin in range(0, missing, CHUNK):
+        load.submit(stack, "bench.true", min(CHUNK, missing - begin))
+    stack.query("VACUUM ANALYZE hler.operation, hler.task")
+    stack.query("CHECKPOINT")
+    stack.drain(False)
+    probes(stack) # they run when a worker has heard of it
 
 
 def fill_finished(stack, count):
@@ -50,6 +59,13 @@ def fill_finished(stack, count):
     stack.query("VACUUM ANALYZE hler.operation, hler.task, hler.attempt, hler.event")
 
 
+def steady():
+    """A stack whose workers have as many journals as they keep, so that each new one costs them the removal of an old one."""
+    stack = Stack(options=("--set", f"worker.done_max={DONE_MAX}"))
+    load.run(stack, "bench.true", stack.workers * DONE_MAX * 3 // 2) # each has enough, however they are shared
+    return stack
+
+
 class Dry(Exception):
     """Nothing was left to do before the window closed."""
 
@@ -60,12 +76,13 @@ def window(stack):
     time.sleep(WARM_S)
     begin = stack.one("SELECT clock_timestamp()")
     _, spent = load.spent(stack, lambda: time.sleep(WINDOW_S))
-    seconds, ended = stack.query("SELECT extract(epoch FROM w.till - %s)::float8, (SELECT count(*) FROM hler.operation AS o WHERE "
-                                 "o.finished_at BETWEEN %s AND w.till) FROM (SELECT clock_timestamp() AS till) AS w", begin, begin)[0]
+    till, is_busy = stack.query(f"SELECT clock_timestamp(), EXISTS ({READY_ROWS})")[0]
+    if not is_busy:
+        raise Dry
+    ended = stack.one("SELECT count(*) FROM hler.operation WHERE finished_at BETWEEN %s AND %s", begin, till)
     if not ended:
         raise SystemExit("bench: no operation of a backlog ended")
-    if not stack.query("SELECT 1 FROM hler.task WHERE state = 'ready' LIMIT 1"):
-        raise Dry
+    seconds = (till - begin).total_seconds()
     return ended / seconds, sum(spent.values()) / ended * 1e6, spent, ended
 
 
@@ -128,15 +145,13 @@ class Trial:
 
 
 def with_ready(context, trial):
-    large = Stack()
+    large = steady()
     try:
-        load.run(large, "bench.true", 200)
-        there = 0
         sizes = [n for n in (10_000, 100_000, 1_000_000) if n <= READY[context.full]]
         for size in sizes:
             say(f"backlog: filling up to {size:,} ready operations")
-            fill_ready(large, size - there)
-            there, name = size, f"{size:,} ready"
+            fill_ready(large, size)
+            name = f"{size:,} ready"
             pairs(trial, context.rounds if size == sizes[-1] else 1, large, name, lambda name=name: measure(large, trial.result, name))
     finally:
         large.freeze(False)
@@ -144,9 +159,8 @@ def with_ready(context, trial):
 
 
 def with_finished(context, trial):
-    large, count = Stack(), FINISHED[context.full]
+    large, count = steady(), FINISHED[context.full]
     try:
-        load.run(large, "bench.true", 200)
         say(f"backlog: filling {count:,} finished operations")
         fill_finished(large, count)
         name = f"{count:,} finished"
@@ -171,8 +185,14 @@ def chart(result, base):
 
 
 def backlog(context):
-    small = context.stack()
-    load.run(small, "bench.true", 200)
+    small = steady()
+    try:
+        return side_by_side(context, small)
+    finally:
+        small.down()
+
+
+def side_by_side(context, small):
     trial = Trial(small, Result(
         "backlog", f"Cost of an operation (/bin/true) while N others are ready, and after N are over, beside a stack with some thousand "
         f"ready and nothing else, in turn; {WINDOW_S} s each.  Urgent: {PROBES} operations of higher priority, from their creation to "

@@ -6,8 +6,9 @@ import load
 import peers
 import process
 from report import Result, most
-from stack import say
+from stack import BUILD, say
 
+CELERY_PROGRAM = "celery that starts the program"
 SAMPLES = 60
 NODE_SAMPLES = 15
 WARM = 3
@@ -36,10 +37,14 @@ def hler(stack, path):
     return took
 
 
-def celery(stack, path):
+def celery(stack, path, *program):
     stack.reset_peers(0)
     with peers.Celery(stack) as peer:
-        return peer.client("latency", SAMPLES, path)["ms"]
+        return peer.client("latency", SAMPLES, path, *program)["ms"]
+
+
+def celery_program(stack, path):
+    return celery(stack, path, f"{BUILD}/bench/stamp")
 
 
 def node(stack, program, path):
@@ -51,9 +56,9 @@ def latency(context):
     stack, result = context.stack(), Result(
         "latency", f"One operation at a time on an idle system, {SAMPLES} a round: ms from the answered COMMIT to the first line of the "
         "program (Celery, Node: of the task's body; pg-boss polls every 0.5 s).")
-    contenders = {"hler": hler, "celery": celery}
+    contenders = {"hler": hler, "celery": celery, CELERY_PROGRAM: celery_program}
     contenders.update({name: lambda s, path, program=program: node(s, program, path) for name, program in peers.NODE_PEERS.items()})
-    for names, missing in ((["celery"], peers.celery_missing()), (peers.NODE_PEERS, peers.node_missing())):
+    for names, missing in ((["celery", CELERY_PROGRAM], peers.celery_missing()), (peers.NODE_PEERS, peers.node_missing())):
         for name in names:
             if missing:
                 result.note(f"{name} not measured: {missing}")
@@ -69,7 +74,9 @@ def latency(context):
             result.add(f"{name} p99", load.percentile(took, .99))
     for q, target in (("p50", most(1.0)), ("p99", most(1.5))):
         result.ratio(f"{q} hler/celery", f"hler {q}", f"celery {q}", target)
+        result.ratio(f"{q} hler/{CELERY_PROGRAM}", f"hler {q}", f"{CELERY_PROGRAM} {q}")
     for name in peers.NODE_PEERS:
         result.ratio(f"p50 hler/{name}", "hler p50", f"{name} p50")
-    result.note("Hlér's program is a process of its own, started and stamped by itself; the peers' handlers run inside of a warm worker.")
+    result.note("Hlér's program is a process of its own, started and stamped by itself; the peers' handlers run inside of a warm worker, "
+                "but for the row in which a Celery task starts the same program.")
     return result

@@ -6,7 +6,8 @@ import process
 from report import Result, least
 from stack import say
 
-COUNTS = {"hler": 1000, "floor": 1000, "celery": 300, "graphile-worker": 500, "pg-boss": 500}
+COUNTS = {"hler": 1000, "floor": 1000, "celery": 300, "graphile-worker": 300, "pg-boss": 300}
+NODE_ROUNDS = 2 # they have no target, and take their time
 WARM = 200
 CELERY_WARM = 40
 BURSTS = (1, 4, 16, 64, 256, 1024)
@@ -75,7 +76,8 @@ def operations(context):
         hler_round(stack, result, "bench.true", child_us)
         floor_round(stack, result, "true")
         celery_round(stack, result)
-        node_rounds(stack, result, "true")
+        if i < NODE_ROUNDS:
+            node_rounds(stack, result, "true")
     result.ratio("hler/floor", "hler", "floor", least(0.65))
     result.ratio("hler/celery", "hler", "celery", least(5))
     for name in peers.NODE_PEERS:

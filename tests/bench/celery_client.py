@@ -1,5 +1,5 @@
 """Producer beside celery_app.py; prints one JSON object.
-celery_client.py drain N | lines N | latency N STAMPFILE"""
+celery_client.py drain N | lines N | latency N STAMPFILE [PROGRAM]"""
 import json
 import os
 import sys
@@ -61,15 +61,15 @@ def lines(count):
     return {"lines": count, "seconds": seconds, "rate": count / seconds}
 
 
-def latency(count, path):
-    """Row committed, then delay(): ms from the answered COMMIT to the task's first line."""
+def latency(count, path, *program):
+    """Row committed, then delay(): ms from the answered COMMIT to the first line of the task, or of the program that it starts."""
     c, k = connect()
     took = []
     for i in range(count + 3):
         k.execute("INSERT INTO ops(payload) VALUES (repeat('p', 300))")
         c.commit()
         committed = time.monotonic_ns()
-        celery_app.stamp.delay(path)
+        (celery_app.start if program else celery_app.stamp).delay(*program, path)
         end = time.monotonic() + 10
         while time.monotonic() < end:
             if os.path.exists(path):
@@ -85,9 +85,8 @@ def latency(count, path):
 
 
 def main():
-    what, count = sys.argv[1], int(sys.argv[2])
-    result = {"drain": drain, "lines": lines}[what](count) if what != "latency" else latency(count, sys.argv[3])
-    print(json.dumps(result))
+    what, count, *rest = sys.argv[1:]
+    print(json.dumps({"drain": drain, "lines": lines, "latency": latency}[what](int(count), *rest)))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 
+from broker import evaluate
 from process import processes, tree
 
 SYNCS = ("fsync", "fdatasync", "sync", "syncfs") # sync_file_range makes nothing durable
@@ -16,7 +17,8 @@ ATTACH_S = 0.7
 
 def broker(stack):
     """RabbitMQ's own counters (since 3.9), sums over all protocols and kinds of queue."""
-    text = stack.broker_eval("rabbit_global_counters:overview().")
+    text = evaluate(stack.dir, "rabbit_global_counters:overview()")
+    assert text.startswith("{ok, "), text
     counts = {}
     for name, value in re.findall(r"(\w+) =>\s*(\d+)", text):
         counts[name.removesuffix("_total")] = counts.get(name.removesuffix("_total"), 0) + int(value)

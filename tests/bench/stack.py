@@ -1,5 +1,6 @@
 """A private stack for the measurements: deploy/stack in a directory of its own, and a database and a vhost for the peers."""
 import base64
+import contextlib
 import json
 import os
 import re
@@ -97,15 +98,6 @@ class Stack:
             text = answer.read()
         return json.loads(text) if text else None
 
-    def broker_eval(self, expression):
-        """The text of an Erlang term, as the broker's node makes it."""
-        with open(f"{self.dir}/run/ports", encoding="utf-8") as f:
-            env = dict(os.environ, ERL_EPMD_PORT=f.read().split()[4])
-        with open(f"{self.dir}/rabbitmq/home/.erlang.cookie", encoding="utf-8") as f:
-            cookie = f.read()
-        return subprocess.run(["erl_call", "-c", cookie, "-name", "hler@localhost", "-e"], input=f"{expression}\n", env=env,
-                              stdout=subprocess.PIPE, check=True, text=True).stdout
-
     def reset_peers(self, rows):
         c = connect(self.peer_dsn)
         k = c.cursor()
@@ -171,7 +163,12 @@ class Stack:
         """Stops or continues all of Hlér's own programs here, so that another stack has the machine."""
         for name in PROGRAMS:
             for pid in self.pids(name):
-                os.kill(pid, signal.SIGSTOP if frozen else signal.SIGCONT)
+                with contextlib.suppress(ProcessLookupError): # a runner may be over
+                    os.kill(pid, signal.SIGSTOP if frozen else signal.SIGCONT)
+
+    def drain(self, drained):
+        """No worker takes a task any more and nothing runs; or all do again, from their next heartbeat on."""
+        self.hler("drain", "--pool", "default", "--wait" if drained else "--undo")
 
     def down(self):
         self.admin.close()
