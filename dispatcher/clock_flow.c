@@ -26,8 +26,6 @@ static const char retain_sql[] = "SELECT hler_core.retain() AS more";
 
 struct clock {
     struct flow *flow;
-    struct mq *publisher;
-    char *publisher_name;
     struct post *post;
     struct loop_timer *timer;
     char session[UUID_TEXT_SIZE];
@@ -105,7 +103,7 @@ on_tick(void *ctx)
     if (pg_get_int(result, 0, "moved") > 0)
         flow_nudge(c->flow);
     /* One at a time: ticks that pile up behind a blocked broker would all come late. */
-    if (mq_is_up(c->publisher) && post_count(c->post) == 0)
+    if (post_is_up(c->post) && post_count(c->post) == 0)
         send_tick(c, pg_get(result, 0, "now"));
     retain(c); /* after the tick, which is not to wait for it */
 }
@@ -114,54 +112,21 @@ static int
 on_up(struct mq *mq, void *ctx)
 {
     (void)ctx;
-    if (mq_check_exchange(mq, NAMES_RESULTS) == -1)
-        return -1;
-    return mq_use_confirms(mq);
-}
-
-static void
-on_down(struct mq *mq, void *ctx)
-{
-    struct clock *c = ctx;
-
-    (void)mq;
-    post_down(c->post);
-}
-
-static void
-on_settled(struct mq *mq, uint64_t cookie, enum mq_outcome outcome, void *ctx)
-{
-    struct clock *c = ctx;
-
-    (void)mq;
-    post_settle(c->post, cookie, outcome);
-}
-
-static void
-on_writable(struct mq *mq, void *ctx)
-{
-    struct clock *c = ctx;
-
-    (void)mq;
-    post_flush(c->post);
+    return mq_check_exchange(mq, NAMES_RESULTS);
 }
 
 static void *
 clock_open(struct flow *flow)
 {
-    static const struct mq_handlers handlers = {
-        .up = on_up, .down = on_down, .settled = on_settled, .writable = on_writable};
+    static const struct post_owner owner = {.up = on_up};
     struct clock *c = mem_alloc(sizeof *c);
-    struct mq_config config = flow_mq_config(flow, "publish", &c->publisher_name);
 
     c->flow = flow;
     uuid_v4(c->session);
-    c->post = post_new(NULL, NULL);
-    c->publisher = mq_new(flow->loop, &config, &handlers, c);
-    post_attach(c->post, c->publisher);
+    c->post = post_new(flow, &owner, c);
     c->timer = loop_timer_new(flow->loop, on_tick, c);
     loop_timer_set(c->timer, 0);
-    mq_start(c->publisher);
+    post_start(c->post);
     return c;
 }
 
@@ -178,10 +143,8 @@ clock_close(void *self)
 {
     struct clock *c = self;
 
-    mq_free(c->publisher);
     post_free(c->post);
     loop_timer_free(c->timer);
-    mem_cleanup(&c->publisher_name);
     mem_cleanup(&c);
 }
 

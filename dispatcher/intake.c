@@ -65,7 +65,7 @@ forget(struct intake *in)
 static void
 process(struct intake *in)
 {
-    if (in->batch.n == 0 || loop_timer_armed(in->retry) || !mq_is_up(in->publisher))
+    if (in->batch.n == 0 || loop_timer_armed(in->retry) || !post_is_up(in->post))
         return;
     loop_timer_stop(in->gather);
     if (do_batch(in) != FLOW_OK) {
@@ -177,37 +177,9 @@ publisher_up(struct mq *mq, void *ctx)
 {
     struct intake *in = ctx;
 
-    if (mq_use_confirms(mq) == -1)
-        return -1;
+    (void)mq;
     loop_timer_set(in->retry, 0); /* what has waited for it */
     return 0;
-}
-
-static void
-publisher_down(struct mq *mq, void *ctx)
-{
-    struct intake *in = ctx;
-
-    (void)mq;
-    post_down(in->post);
-}
-
-static void
-publisher_settled(struct mq *mq, uint64_t cookie, enum mq_outcome outcome, void *ctx)
-{
-    struct intake *in = ctx;
-
-    (void)mq;
-    post_settle(in->post, cookie, outcome);
-}
-
-static void
-publisher_writable(struct mq *mq, void *ctx)
-{
-    struct intake *in = ctx;
-
-    (void)mq;
-    post_flush(in->post);
 }
 
 static void
@@ -223,23 +195,17 @@ intake_open(struct flow *flow)
 {
     static const struct mq_handlers consuming = {
         .up = consumer_up, .down = consumer_down, .delivery = on_delivery, .drained = on_drained};
-    static const struct mq_handlers publishing = {.up = publisher_up,
-                                                  .down = publisher_down,
-                                                  .settled = publisher_settled,
-                                                  .writable = publisher_writable};
+    static const struct post_owner publishing = {.up = publisher_up, .settled = answer_settled};
     struct intake *in = mem_alloc(sizeof *in);
     struct mq_config config;
 
     in->flow = flow;
     in->retry = loop_timer_new(flow->loop, on_retry, in);
     in->gather = loop_timer_new(flow->loop, on_gathered, in);
-    in->post = post_new(answer_settled, in);
-    config = flow_mq_config(flow, "publish", &in->publisher_name);
-    in->publisher = mq_new(flow->loop, &config, &publishing, in);
-    post_attach(in->post, in->publisher);
+    in->post = post_new(flow, &publishing, in);
     config = flow_mq_config(flow, "consume", &in->consumer_name);
     in->consumer = mq_new(flow->loop, &config, &consuming, in);
-    mq_start(in->publisher);
+    post_start(in->post);
     mq_start(in->consumer);
     return in;
 }
@@ -259,13 +225,11 @@ intake_close(void *self)
     struct intake *in = self;
 
     mq_free(in->consumer);
-    mq_free(in->publisher);
     post_free(in->post);
     batch_free(&in->batch);
     loop_timer_free(in->retry);
     loop_timer_free(in->gather);
     mem_cleanup(&in->consumer_name);
-    mem_cleanup(&in->publisher_name);
     mem_cleanup(&in);
 }
 

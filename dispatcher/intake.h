@@ -11,8 +11,8 @@ extern const struct flow_kind intake_kind;
 
 struct intake {
     struct flow *flow;
-    struct mq *consumer, *publisher;
-    char *consumer_name, *publisher_name;
+    struct mq *consumer;
+    char *consumer_name;
     struct post *post;
     struct batch batch;
     struct loop_timer *retry, *gather;

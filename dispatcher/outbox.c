@@ -118,7 +118,7 @@ on_pump(void *ctx)
     enum flow_status status;
 
     outbox->pump_ns = 0;
-    if (!mq_is_up(outbox->publisher)) {
+    if (!post_is_up(outbox->post)) {
         pump_in(outbox, POLL_MS);
         return;
     }
@@ -146,7 +146,7 @@ on_check(void *ctx)
     enum flow_status status;
 
     loop_timer_set(outbox->check, outbox->flow->settings->offer_wait_ms / 2);
-    if (!mq_is_up(outbox->publisher))
+    if (!post_is_up(outbox->post))
         return;
     status = outbox_reoffer(outbox);
     if (was_hinted(outbox) || status != FLOW_OK)
@@ -178,66 +178,30 @@ on_settled(void *ctx, const struct parcel_label *label, enum mq_outcome outcome)
 }
 
 static int
-publisher_up(struct mq *mq, void *ctx)
+on_up(struct mq *mq, void *ctx)
 {
-    struct outbox *outbox = ctx;
-
-    if (mq_check_exchange(mq, NAMES_TASKS) == -1 || mq_check_exchange(mq, NAMES_RESULTS) == -1 ||
-        mq_use_confirms(mq) == -1)
+    if (mq_check_exchange(mq, NAMES_TASKS) == -1 || mq_check_exchange(mq, NAMES_RESULTS) == -1)
         return -1;
-    pump_soon(outbox);
+    pump_soon(ctx);
     return 0;
-}
-
-static void
-publisher_down(struct mq *mq, void *ctx)
-{
-    struct outbox *outbox = ctx;
-
-    (void)mq;
-    post_down(outbox->post);
-}
-
-static void
-publisher_settled(struct mq *mq, uint64_t cookie, enum mq_outcome outcome, void *ctx)
-{
-    struct outbox *outbox = ctx;
-
-    (void)mq;
-    post_settle(outbox->post, cookie, outcome);
-}
-
-static void
-publisher_writable(struct mq *mq, void *ctx)
-{
-    struct outbox *outbox = ctx;
-
-    (void)mq;
-    post_flush(outbox->post);
 }
 
 static void *
 outbox_open(struct flow *flow)
 {
-    static const struct mq_handlers handlers = {.up = publisher_up,
-                                                .down = publisher_down,
-                                                .settled = publisher_settled,
-                                                .writable = publisher_writable};
+    static const struct post_owner owner = {
+        .up = on_up, .settled = on_settled, .window_messages = WINDOW_MESSAGES};
     struct outbox *outbox = mem_alloc(sizeof *outbox);
-    struct mq_config config = flow_mq_config(flow, "publish", &outbox->publisher_name);
 
-    config.window_messages = WINDOW_MESSAGES;
     outbox->flow = flow;
     outbox->hints_fd = -1;
     SLIST_INIT(&outbox->ill);
     pg_listen(flow->pg, WORK_CHANNEL);
-    outbox->post = post_new(on_settled, outbox);
+    outbox->post = post_new(flow, &owner, outbox);
     outbox->pump = loop_timer_new(flow->loop, on_pump, outbox);
     outbox->check = loop_timer_new(flow->loop, on_check, outbox);
     loop_timer_set(outbox->check, flow->settings->offer_wait_ms / 2);
-    outbox->publisher = mq_new(flow->loop, &config, &handlers, outbox);
-    post_attach(outbox->post, outbox->publisher);
-    mq_start(outbox->publisher);
+    post_start(outbox->post);
     return outbox;
 }
 
@@ -278,13 +242,11 @@ outbox_close(void *self)
     struct outbox *outbox = self;
 
     loop_remove(outbox->hints);
-    mq_free(outbox->publisher);
     post_free(outbox->post);
     loop_timer_free(outbox->pump);
     loop_timer_free(outbox->check);
     outbox_pools_free(outbox);
     buf_free(&outbox->verdicts_done);
-    mem_cleanup(&outbox->publisher_name);
     mem_cleanup(&outbox);
 }
 

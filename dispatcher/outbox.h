@@ -28,8 +28,6 @@ SLIST_HEAD(ill_pools, ill_pool);
 
 struct outbox {
     struct flow *flow;
-    struct mq *publisher;
-    char *publisher_name;
     struct post *post;
     struct loop_timer *pump, *check; /* next round of offers; next look for silent queues */
     struct loop_source *hints;       /* the database's socket, for LISTEN */

@@ -24,7 +24,7 @@ is_empty(struct outbox *outbox, const char *pool)
 
     if (outbox_pool_is_ill(outbox, pool))
         return true;
-    depth = mq_depth(outbox->publisher, names_task_queue(pool, queue));
+    depth = post_depth(outbox->post, names_task_queue(pool, queue));
     if (depth == -1)
         outbox_pool_suspect(outbox, pool);
     return depth == 0;
@@ -40,7 +40,7 @@ find_empty(struct outbox *outbox, const struct pg_param *age, struct buf *empty,
     if (status != FLOW_OK)
         return status;
     pg_array_open(empty);
-    for (size_t row = 0; row < pg_rows(result) && mq_is_up(outbox->publisher); row++) {
+    for (size_t row = 0; row < pg_rows(result) && post_is_up(outbox->post); row++) {
         const char *pool = pg_get(result, row, "pool");
 
         if (is_empty(outbox, pool))

@@ -23,23 +23,12 @@ TAILQ_HEAD(parcels, parcel);
 
 struct post {
     struct mq *mq;
-    post_settled_fn *settled;
+    char *name; /* of the connection */
+    const struct post_owner *owner;
     void *ctx;
     struct parcels waiting, sent;
     size_t n_waiting, n_sent;
 };
-
-struct post *
-post_new(post_settled_fn *settled, void *ctx)
-{
-    struct post *post = mem_alloc(sizeof *post);
-
-    post->settled = settled;
-    post->ctx = ctx;
-    TAILQ_INIT(&post->waiting);
-    TAILQ_INIT(&post->sent);
-    return post;
-}
 
 static void
 parcel_free(struct parcel *parcel)
@@ -64,15 +53,23 @@ post_free(struct post *post)
 {
     if (post == NULL)
         return;
+    mq_free(post->mq);
     free_all(&post->waiting);
     free_all(&post->sent);
+    mem_cleanup(&post->name);
     mem_cleanup(&post);
 }
 
-void
-post_attach(struct post *post, struct mq *mq)
+bool
+post_is_up(const struct post *post)
 {
-    post->mq = mq;
+    return mq_is_up(post->mq);
+}
+
+int64_t
+post_depth(struct post *post, const char *queue)
+{
+    return mq_depth(post->mq, queue);
 }
 
 static struct parcel *
@@ -105,8 +102,8 @@ parcel_new(const struct mq_message *m, const struct parcel_label *label)
 static void
 finish(struct post *post, struct parcel *parcel, enum mq_outcome outcome)
 {
-    if (post->settled != NULL)
-        post->settled(post->ctx, &parcel->label, outcome);
+    if (post->owner->settled != NULL)
+        post->owner->settled(post->ctx, &parcel->label, outcome);
     parcel_free(parcel);
 }
 
@@ -166,26 +163,29 @@ post_send(struct post *post, const struct mq_message *message, const struct parc
     post_flush(post);
 }
 
-void
-post_settle(struct post *post, uint64_t cookie, enum mq_outcome outcome)
+size_t
+post_count(const struct post *post)
 {
-    struct parcel *parcel = (struct parcel *)(uintptr_t)cookie;
-
-    TAILQ_REMOVE(&post->sent, parcel, link);
-    post->n_sent--;
-    if (outcome != MQ_UNKNOWN || !parcel->label.keep) {
-        finish(post, parcel, outcome);
-        return;
-    }
-    TAILQ_INSERT_TAIL(&post->waiting, parcel, link);
-    post->n_waiting++;
+    return post->n_waiting + post->n_sent;
 }
 
-void
-post_down(struct post *post)
+static int
+on_up(struct mq *mq, void *ctx)
 {
+    const struct post *post = ctx;
+
+    if (mq_use_confirms(mq) == -1)
+        return -1;
+    return post->owner->up != NULL ? post->owner->up(mq, post->ctx) : 0;
+}
+
+static void
+on_down(struct mq *mq, void *ctx)
+{
+    struct post *post = ctx;
     struct parcel *parcel = TAILQ_FIRST(&post->waiting), *next;
 
+    (void)mq;
     for (; parcel != NULL; parcel = next) {
         next = TAILQ_NEXT(parcel, link);
         if (parcel->label.keep)
@@ -196,8 +196,49 @@ post_down(struct post *post)
     }
 }
 
-size_t
-post_count(const struct post *post)
+static void
+on_settled(struct mq *mq, uint64_t cookie, enum mq_outcome outcome, void *ctx)
 {
-    return post->n_waiting + post->n_sent;
+    struct parcel *parcel = (struct parcel *)(uintptr_t)cookie;
+    struct post *post = ctx;
+
+    (void)mq;
+    TAILQ_REMOVE(&post->sent, parcel, link);
+    post->n_sent--;
+    if (outcome != MQ_UNKNOWN || !parcel->label.keep) {
+        finish(post, parcel, outcome);
+        return;
+    }
+    TAILQ_INSERT_TAIL(&post->waiting, parcel, link);
+    post->n_waiting++;
+}
+
+static void
+on_writable(struct mq *mq, void *ctx)
+{
+    (void)mq;
+    post_flush(ctx);
+}
+
+struct post *
+post_new(const struct flow *flow, const struct post_owner *owner, void *ctx)
+{
+    static const struct mq_handlers handlers = {
+        .up = on_up, .down = on_down, .settled = on_settled, .writable = on_writable};
+    struct post *post = mem_alloc(sizeof *post);
+    struct mq_config config = flow_mq_config(flow, "publish", &post->name);
+
+    config.window_messages = owner->window_messages;
+    post->owner = owner;
+    post->ctx = ctx;
+    TAILQ_INIT(&post->waiting);
+    TAILQ_INIT(&post->sent);
+    post->mq = mq_new(flow->loop, &config, &handlers, post);
+    return post;
+}
+
+void
+post_start(struct post *post)
+{
+    mq_start(post->mq);
 }
