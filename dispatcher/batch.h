@@ -19,6 +19,7 @@
 enum work {
     WORK_CLAIM,
     WORK_STAND, /* claims made ahead */
+    WORK_FLOOD, /* a worker asks whether tasks start */
     WORK_STATE,
     WORK_LIFE, /* heartbeats and ticks */
     WORK_GONE,

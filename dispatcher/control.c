@@ -78,6 +78,12 @@ control_send(struct post *post, const struct pg_result *result, size_t row, int6
 }
 
 void
+control_send_pace(struct post *post, const char *queue)
+{
+    send(post, queue, &(struct control){.kind = CONTROL_PACE});
+}
+
+void
 control_send_stop(struct post *post, const struct pg_result *result, size_t row)
 {
     struct control control = {0};

@@ -11,7 +11,10 @@
 void control_send(struct post *post, const struct pg_result *result, size_t row,
                   int64_t lost_after_ms);
 
-/* The same for a row of hler_core.stops_due(). */
+/* Output is to keep to its pace: to the worker with this control queue. */
+void control_send_pace(struct post *post, const char *queue);
+
+/* The same as control_send() for a row of hler_core.stops_due(). */
 void control_send_stop(struct post *post, const struct pg_result *result, size_t row);
 
 #endif

@@ -42,6 +42,7 @@ do_batch(struct intake *in)
         {in->flow, WORK_STATE, intake_states, in},
         {in->flow, WORK_LIFE, intake_life, in},
         {in->flow, WORK_STAND, intake_stand, in},
+        {in->flow, WORK_FLOOD, intake_floods, in},
         {in->flow, WORK_GONE, intake_gone, in},
         {in->flow, WORK_REJECTED, dead_rejected, in->flow},
         {in->flow, WORK_DEAD, dead_letter, in->flow}, /* last: the others may add to it */

@@ -2,6 +2,7 @@
 #define DISPATCHER_INTAKE_H
 
 #include "dispatcher/batch.h"
+#include "dispatcher/floods.h"
 #include "dispatcher/flow.h"
 #include "dispatcher/post.h"
 
@@ -15,6 +16,7 @@ struct intake {
     char *consumer_name;
     struct post *post;
     struct batch batch;
+    struct floods floods;
     struct loop_timer *retry, *gather;
     bool urgent;           /* the batch holds more than signs of life */
     int64_t busy_until_ns; /* the last batch was large: until then the next is gathered */
@@ -27,6 +29,7 @@ void intake_sort(struct item *item);
 /* The kinds of work; each a batch_fn with the struct intake as context. */
 enum flow_status intake_claims(void *intake, struct item **items, size_t n);
 enum flow_status intake_stand(void *intake, struct item **items, size_t n);
+enum flow_status intake_floods(void *intake, struct item **items, size_t n);
 enum flow_status intake_states(void *intake, struct item **items, size_t n);
 enum flow_status intake_life(void *intake, struct item **items, size_t n);
 enum flow_status intake_gone(void *intake, struct item **items, size_t n);

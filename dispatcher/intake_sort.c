@@ -31,6 +31,21 @@ sort_claim(struct item *item, struct fault *fault)
 }
 
 static int
+sort_flood(struct item *item, struct fault *fault)
+{
+    CLEANUP(json_cleanup) struct json_object *root = fault_open(item->body, item->len, fault);
+
+    if (root == NULL || fault_check_version(root, fault) == -1)
+        return -1;
+    if (item->user == NULL)
+        return fault_set(fault, FAULT_NO_USER, "the message does not name its sender");
+    if (item->reply_to == NULL || !names_control_owned(item->reply_to, item->user))
+        return fault_set(fault, FAULT_BAD_KEY, "reply_to: expected hler.control.<user>.<session>");
+    item->work = WORK_FLOOD;
+    return 0;
+}
+
+static int
 sort_beat(struct item *item, struct fault *fault)
 {
     const char *control = NULL, *session = NULL;
@@ -91,8 +106,12 @@ intake_sort(struct item *item)
     struct fault fault = {0};
     int rc;
 
-    rc = strcmp(item->queue, NAMES_CLAIMS) == 0 ? sort_claim(item, &fault)
-                                                : sort_event(item, &fault);
+    if (strcmp(item->queue, NAMES_CLAIMS) != 0)
+        rc = sort_event(item, &fault);
+    else if (item->type != NULL && strcmp(item->type, NAMES_TYPE_FLOOD) == 0)
+        rc = sort_flood(item, &fault);
+    else
+        rc = sort_claim(item, &fault);
     if (rc == -1)
         item_dead(item, &fault);
 }

@@ -14,7 +14,7 @@ static const char *const causes[] = {
 
 static const char *const kinds[] = {
     [CONTROL_BEAT] = "beat",   [CONTROL_STOP] = "stop",     [CONTROL_REPORT] = "report",
-    [CONTROL_DRAIN] = "drain", [CONTROL_RESUME] = "resume",
+    [CONTROL_DRAIN] = "drain", [CONTROL_RESUME] = "resume", [CONTROL_PACE] = "pace",
 };
 
 const char *
@@ -77,6 +77,7 @@ read_kind(struct json_object *root, struct control *out, struct json_error *err)
         return ident_name_get(root, &out->name, err);
     case CONTROL_DRAIN:
     case CONTROL_RESUME:
+    case CONTROL_PACE:
     case CONTROL_UNKNOWN:
         break;
     }

@@ -16,6 +16,7 @@ enum control_kind {
     CONTROL_REPORT,
     CONTROL_DRAIN,
     CONTROL_RESUME,
+    CONTROL_PACE,
     CONTROL_UNKNOWN
 };
 enum control_cause { CONTROL_CANCELLED, CONTROL_SUPERSEDED };

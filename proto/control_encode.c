@@ -38,6 +38,9 @@ control_encode(const struct control *control, struct buf *out)
     case CONTROL_RESUME:
         buf_puts(out, "{\"v\":1,\"kind\":\"resume\"}");
         return;
+    case CONTROL_PACE:
+        buf_puts(out, "{\"v\":1,\"kind\":\"pace\"}");
+        return;
     case CONTROL_UNKNOWN:
         break;
     }

@@ -20,6 +20,7 @@
 
 #define NAMES_TYPE_OFFER "hler.offer.v1"
 #define NAMES_TYPE_CLAIM "hler.claim.v1"
+#define NAMES_TYPE_FLOOD "hler.flood.v1"
 #define NAMES_TYPE_ANSWER "hler.answer.v1"
 #define NAMES_TYPE_CONTROL "hler.control.v1"
 #define NAMES_JSON "application/json"

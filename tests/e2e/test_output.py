@@ -102,6 +102,32 @@ def test_a_flood_goes_at_a_pace_while_others_start(make_stack):
     assert any(is_early() for _ in range(3)) # what was before it may not have all its confirms
 
 
+def test_a_flood_goes_at_a_pace_while_others_start_elsewhere(make_stack):
+    """Its own worker has one slot and sees no start: the dispatchers tell it.  At the pace it would take a quarter of an hour."""
+    stack = make_stack("--dispatchers", "2", "--workers", "2", "--slots", "1", "--set", "worker.pace_bytes_per_s=65536")
+    gate = stack.path("gate")
+    flood = stack.shell(f"while [ ! -e {gate} ]; do sleep 0.05; done; yes 0123456 | head -c 60000000; "
+                        f"while [ -e {gate} ]; do sleep 0.05; done")
+    stack.wait(flood, ["running"])
+
+    def recorded():
+        return stack.one("SELECT coalesce(sum(octet_length(text)), 0) FROM hler.output WHERE operation = %s", flood)
+
+    def start_for(seconds):
+        began = time.monotonic()
+        while time.monotonic() < began + seconds:
+            assert stack.run("test.true")["state"] == "succeeded"
+    start_for(1)
+    open(gate, "w", encoding="utf-8").close()
+    wait_for(recorded, what="the flood")
+    start_for(2) # what it had sent before it was told
+    before = recorded()
+    start_for(2)
+    assert recorded() - before < 1000000 and recorded() < 50000000
+    os.remove(gate) # it held its slot until now
+    wait_for(lambda: recorded() == 60000000, what="all of it")
+
+
 def test_first_words_pass_a_backlog(one_worker):
     """Output waits for a row, and a flood piles up behind it; what another job says then is recorded before most of that."""
     stack = one_worker

@@ -119,6 +119,7 @@ test_control_there_and_back(void **state)
         {.kind = CONTROL_REPORT, .name = {TASK, 1, TOKEN}},
         {.kind = CONTROL_DRAIN},
         {.kind = CONTROL_RESUME},
+        {.kind = CONTROL_PACE},
     };
 
     (void)state;

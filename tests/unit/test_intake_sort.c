@@ -71,6 +71,38 @@ test_claims(void **state)
     buf_free(&body);
 }
 
+static void
+test_floods(void **state)
+{
+    const struct {
+        const char *user, *reply_to, *body;
+        enum work work;
+        enum fault_reason reason;
+    } cases[] = {
+        {"w1", OWN, "{\"v\":1}", WORK_FLOOD, 0},
+        {NULL, OWN, "{\"v\":1}", WORK_DEAD, FAULT_NO_USER},
+        {"w1", NULL, "{\"v\":1}", WORK_DEAD, FAULT_BAD_KEY},
+        {"w1", "hler.control.w2." SESSION, "{\"v\":1}", WORK_DEAD, FAULT_BAD_KEY},
+        {"w1", OWN, "{\"v\":2}", WORK_DEAD, FAULT_BAD_VERSION},
+        {"w1", OWN, "", WORK_DEAD, FAULT_BAD_JSON},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct mq_delivery delivery = {.routing_key = NAMES_CLAIM_KEY,
+                                             .type = NAMES_TYPE_FLOOD,
+                                             .user_id = cases[i].user,
+                                             .reply_to = cases[i].reply_to,
+                                             .body = cases[i].body,
+                                             .len = strlen(cases[i].body)};
+        enum fault_reason reason = 0;
+
+        assert_int_equal(sorted(NAMES_CLAIMS, &delivery, &reason), cases[i].work);
+        if (cases[i].work == WORK_DEAD)
+            assert_int_equal(reason, cases[i].reason);
+    }
+}
+
 /* A worker event of this kind with this data, from the queue of states. */
 static enum work
 sort_event(enum event_kind kind, const char *user, const char *data, enum fault_reason *reason)
@@ -170,6 +202,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_claims),
+        cmocka_unit_test(test_floods),
         cmocka_unit_test(test_worker_events),
         cmocka_unit_test(test_ticks),
         cmocka_unit_test(test_output_in_the_wrong_queue),

@@ -87,6 +87,53 @@ the_limit_ends_a_second_after_the_last_start(void **state)
     assert_int_equal(pace_wait_ms(&pace, START_NS + 1400 * CLOCK_MS_NS), 0);
 }
 
+static void
+a_flood_asks_twenty_times_a_second(void **state)
+{
+    struct pace pace;
+    int64_t now = START_NS;
+    int asked = 0;
+
+    (void)state;
+    pace_init(&pace, RATE);
+    assert_false(pace_asks(&pace, 1, now)); /* the first word after a long silence */
+    for (int ms = 1; ms <= 1000; ms++)
+        asked += pace_asks(&pace, 3 * RATE / 1000, now += CLOCK_MS_NS);
+    assert_int_equal(asked, 20);
+}
+
+static void
+who_keeps_to_less_does_not_ask(void **state)
+{
+    struct pace pace;
+    int64_t now = START_NS;
+
+    (void)state;
+    pace_init(&pace, RATE);
+    assert_false(pace_asks(&pace, 1, now));
+    for (int ms = 1; ms <= 1000; ms++)
+        assert_false(pace_asks(&pace, RATE / 1000 / 2 - 1, now += CLOCK_MS_NS));
+    /* At half of the pace it does, in whatever pieces. */
+    assert_true(pace_asks(&pace, RATE, now + 2000 * CLOCK_MS_NS));
+}
+
+static void
+who_waits_for_the_pace_goes_on_asking(void **state)
+{
+    struct pace pace;
+    int64_t now = START_NS;
+
+    (void)state;
+    pace_init(&pace, RATE);
+    pace_share(&pace, now);
+    assert_false(pace_asks(&pace, 1, now));
+    pace_sent(&pace, RATE, now);
+    for (int n = 0; n < 19; n++)
+        assert_true(pace_asks(&pace, 0, now += PACE_ASK_MS * CLOCK_MS_NS));
+    now = START_NS + 1000 * CLOCK_MS_NS; /* all is paid for */
+    assert_false(pace_asks(&pace, 0, now));
+}
+
 int
 main(void)
 {
@@ -96,6 +143,9 @@ main(void)
         cmocka_unit_test(rest_is_not_saved_up),
         cmocka_unit_test(over_all_it_is_the_rate),
         cmocka_unit_test(the_limit_ends_a_second_after_the_last_start),
+        cmocka_unit_test(a_flood_asks_twenty_times_a_second),
+        cmocka_unit_test(who_keeps_to_less_does_not_ask),
+        cmocka_unit_test(who_waits_for_the_pace_goes_on_asking),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

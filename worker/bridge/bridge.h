@@ -154,6 +154,10 @@ void offers_tick(struct bridge *b);
 /* What came when the last slot was just taken: offers go back to the queue, grants are declined. */
 void offers_give_back(struct bridge *b);
 
+/* --- flood.c --- */
+/* Output floods: ask whether tasks start elsewhere; orders_delivery() gets the answer. */
+void flood_ask(struct bridge *b);
+
 /* --- claims.c --- */
 /* Claim all that waits, in as few messages as possible. */
 void claims_flush(struct bridge *b);

@@ -92,7 +92,7 @@ send_beat(struct bridge *b)
     enum event_kind kind = h->started_sent ? EVENT_WORKER_HEARTBEAT : EVENT_WORKER_STARTED;
     CLEANUP(buf_free) struct buf event = {0};
     struct names_words words = {b->settings.user, NULL, NULL, NULL};
-    struct flight flight = {.kind = FLIGHT_BEAT};
+    struct flight flight = {.kind = FLIGHT_HINT};
     char key[NAMES_SIZE], id[EVENT_ID_SIZE];
 
     event_open_worker(&event, kind, b->settings.user, b->consumer.session, number);

@@ -17,8 +17,7 @@
 #define CONFIRM_TIMEOUT_MS 60000
 #define WINDOW_BYTES (1024u * 1024u)
 /* All queues of a broker share one log on disk: an offer and a state wait there behind what a flood
- * has open.  So while tasks start here it has less; of those that start at another worker this one
- * knows nothing. */
+ * has open.  So while tasks start it has less. */
 #define PACED_WINDOW_BYTES (256u * 1024u)
 /* Beyond these: one more record that was begun within them, and first words. */
 #define EXTRA_BYTES (128u * 1024u)

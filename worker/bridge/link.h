@@ -24,7 +24,7 @@ enum flight_kind {
     FLIGHT_RECORD, /* of a stream */
     FLIGHT_NOTICE, /* an event that is not from a journal */
     FLIGHT_CLAIM,
-    FLIGHT_BEAT /* nobody repeats it: the next one says more */
+    FLIGHT_HINT /* nobody repeats it: the next one says more */
 };
 
 struct flight {

@@ -83,6 +83,14 @@ prepare(struct link *l, struct stream *s, struct journal_record *record)
     return step;
 }
 
+/* So many bytes of bulk were sent just now, or 0: more waits for the pace. */
+static void
+ask_if_flooding(struct link *l, size_t bytes, int64_t now_ns)
+{
+    if (pace_asks(&l->pace, bytes, now_ns))
+        flood_ask(l->bridge);
+}
+
 /* Publish what is prepared.  -1: no room. */
 static int
 send_prepared(struct link *l)
@@ -107,9 +115,11 @@ send_prepared(struct link *l)
         return -1;
     l->waiting = NULL;
     now_ns = clock_mono_ns();
+    if (l->class == STREAM_STATE)
+        return 0;
     pace_sent(&l->pace, m.len, now_ns);
-    if (l->class == STREAM_BULK)
-        l->gather_until_ns = now_ns + GATHER_NS;
+    ask_if_flooding(l, m.len, now_ns);
+    l->gather_until_ns = now_ns + GATHER_NS;
     return 0;
 }
 
@@ -127,7 +137,13 @@ put_off(struct link *l, int64_t wait_ms)
 static bool
 put_off_by_pace(struct link *l)
 {
-    return !round_has_new(&l->round) && put_off(l, pace_wait_ms(&l->pace, clock_mono_ns()));
+    int64_t now_ns = clock_mono_ns(), wait_ms = pace_wait_ms(&l->pace, now_ns);
+
+    if (wait_ms == 0 || round_has_new(&l->round))
+        return false;
+    if (l->waiting != NULL || !round_is_empty(&l->round))
+        ask_if_flooding(l, 0, now_ns);
+    return put_off(l, wait_ms < PACE_ASK_MS ? wait_ms : PACE_ASK_MS);
 }
 
 /* Must it wait for more? */

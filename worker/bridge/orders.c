@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -166,6 +167,9 @@ obey(struct bridge *b, const struct control *c)
         break;
     case CONTROL_RESUME:
         drain_resume(b);
+        break;
+    case CONTROL_PACE:
+        pace_share(&b->links[STREAM_BULK].pace, clock_mono_ns());
         break;
     case CONTROL_UNKNOWN:
         log_warn("control kind=%s: not known, ignored", c->kind_text);

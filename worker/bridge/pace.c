@@ -1,4 +1,4 @@
-/* The pace of output while tasks start here: a bucket that holds a fiftieth of a second. */
+/* The pace of output while other tasks start: a bucket that holds a fiftieth of a second. */
 #include "worker/bridge/pace.h"
 
 #include "common/clock.h"
@@ -41,4 +41,20 @@ pace_sent(struct pace *pace, size_t bytes, int64_t now_ns)
     if (pace->free_at_ns < now_ns - BURST_NS)
         pace->free_at_ns = now_ns - BURST_NS;
     pace->free_at_ns += (int64_t)bytes * SECOND_NS / pace->bytes_per_s;
+}
+
+bool
+pace_asks(struct pace *pace, size_t bytes, int64_t now_ns)
+{
+    int64_t since_ns = now_ns - pace->counted_from_ns;
+    bool much;
+
+    pace->counted_bytes += (int64_t)bytes;
+    if (since_ns < PACE_ASK_MS * CLOCK_MS_NS)
+        return false;
+    much = pace->counted_bytes * SECOND_NS / pace->bytes_per_s >= since_ns / 2 ||
+           pace_wait_ms(pace, now_ns) > 0;
+    pace->counted_from_ns = now_ns;
+    pace->counted_bytes = 0;
+    return much;
 }

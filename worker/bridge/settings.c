@@ -59,7 +59,7 @@ static const struct config_key table[] = {
     INT("worker.spool_max_bytes", spool_max_bytes, 1, TEBIBYTE, "10737418240",
         "takes nothing new while the spool holds more"),
     INT("worker.pace_bytes_per_s", pace_bytes_per_s, PACE_LEAST, TEBIBYTE, "4194304",
-        "output sent per second, at most, while tasks start here beside others"),
+        "output sent per second, at most, while other tasks start"),
     INT("worker.claim_wait_ms", claim_wait_ms, 100, HOUR_MS, "30000",
         "a grant that comes later does not count"),
     INT("worker.ack_hold_ms", ack_hold_ms, 100, HOUR_MS / 4, "60000",
