@@ -81,7 +81,8 @@ def clone(world, fault):
         channel.queue_bind(heard, "hler.claims", "claim")
         while time.monotonic() < end:
             method, properties, body = channel.basic_get(heard, auto_ack=True)
-            if method is not None and properties.user_id == fault.target and not str(properties.message_id).startswith(OURS):
+            if (method is not None and properties.user_id == fault.target and properties.type == "hler.claim.v1"
+                    and not str(properties.message_id).startswith(OURS)):
                 seen += 1
                 for claimant in claimants:
                     claimant.claim(json.loads(body))

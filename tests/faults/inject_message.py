@@ -73,6 +73,11 @@ def is_event(message):
     return ".attempt." in message[0]
 
 
+def is_claim(message):
+    """And not a question of a worker whose output floods."""
+    return message[1].type == "hler.claim.v1"
+
+
 def publish(world, exchange, messages):
     """With the user_id that each message has.  False when the broker is away."""
     try:
@@ -155,7 +160,7 @@ def forge_claims(world, fault):
             else:
                 attempt["attempt"] += 1
 
-    claims = world.tap.sample("hler.claims", rng)
+    claims = world.tap.sample("hler.claims", rng, is_claim)
     return publish(world, "hler.claims", [forged(m, m[1].user_id, change) for m in claims])
 
 
@@ -163,7 +168,7 @@ def forge_control(world, fault):
     """Grants, granted offers and stops from another worker, straight into a worker's control queue."""
     rng = random.Random(fault.dice)
     other = {"worker-1": "worker-2", "worker-2": "worker-3", "worker-3": "worker-1"}[fault.target]
-    claims = world.tap.sample("hler.claims", rng, lambda m: m[1].user_id == fault.target)
+    claims = world.tap.sample("hler.claims", rng, lambda m: is_claim(m) and m[1].user_id == fault.target)
     messages = []
     for _, properties, body in claims:
         claim = json.loads(body)
