@@ -1,4 +1,4 @@
-/* Control messages from rows, through the default exchange to a worker's own queue. */
+/* Control messages, most from rows, through the default exchange to a worker's own queue. */
 #include "dispatcher/control.h"
 
 #include <string.h>

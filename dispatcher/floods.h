@@ -4,26 +4,28 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "proto/names.h"
+#include "proto/limits.h"
 
-/* The workers whose output floods at present, by the control queues that they ask with (protocol
- * section 4), and what each has heard of.  Times are CLOCK_MONOTONIC. */
+/* The workers whose output floods at present: who asks for that (protocol section 4, Flood), and
+ * what each is to hear.  Times are CLOCK_MONOTONIC. */
 
-#define FLOODS_MAX 32 /* more at once share these places: some ask in vain */
+#define FLOODS_MAX 32 /* so many at once; others ask in vain */
 
 struct flooder {
-    char queue[NAMES_SIZE]; /* "" = a free place */
-    uint64_t starts;        /* when it asked last */
+    char worker[LIMIT_ID_BYTES + 1]; /* "" = a free place */
     int64_t asked_ns;
+    bool news; /* a task has started elsewhere since */
 };
 
 struct floods {
     struct flooder known[FLOODS_MAX];
 };
 
-/* A worker asks whether tasks have started, of which `starts` is the number so far: yes when it is
- * another than at its last question.  Who did not ask for half a second is new, and hears nothing of
- * what was before its flood: its own start, as a rule. */
-bool floods_asked(struct floods *floods, const char *queue, uint64_t starts, int64_t now_ns);
+/* A task has started at this worker: news for the others. */
+void floods_started(struct floods *floods, const char *worker);
+
+/* A worker asks whether tasks have started elsewhere since it asked last.  Who has not asked for some
+ * seconds is new, and hears of nothing that was before. */
+bool floods_asked(struct floods *floods, const char *worker, int64_t now_ns);
 
 #endif

@@ -58,6 +58,7 @@ static void
 forget(struct intake *in)
 {
     batch_clear(&in->batch);
+    in->questions = 0;
     in->urgent = false;
 }
 
@@ -75,8 +76,9 @@ process(struct intake *in)
     }
     flow_well(in->flow);
     mq_ack(in->consumer, in->batch.last_tag, true);
-    in->busy_until_ns =
-        in->batch.n >= BUSY_ITEMS ? clock_mono_ns() + BUSY_GATHER_MS * CLOCK_MS_NS : 0;
+    in->busy_until_ns = in->batch.n - in->questions >= BUSY_ITEMS
+                            ? clock_mono_ns() + BUSY_GATHER_MS * CLOCK_MS_NS
+                            : 0;
     forget(in);
     if (in->moved)
         flow_nudge(in->flow);
@@ -95,7 +97,7 @@ on_retry(void *ctx)
 static bool
 is_urgent(const struct item *item)
 {
-    return item->work != WORK_LIFE || item->event.kind == EVENT_TICK;
+    return item->work != WORK_FLOOD && (item->work != WORK_LIFE || item->event.kind == EVENT_TICK);
 }
 
 static void
@@ -110,8 +112,10 @@ on_delivery(struct mq *mq, const struct mq_delivery *delivery, void *ctx)
         batch_add_events(&in->batch, queue, delivery, intake_sort);
     else
         intake_sort(batch_add(&in->batch, queue, delivery));
-    for (size_t i = before; i < in->batch.n; i++)
+    for (size_t i = before; i < in->batch.n; i++) {
         in->urgent = in->urgent || is_urgent(in->batch.items[i]);
+        in->questions += in->batch.items[i]->work == WORK_FLOOD;
+    }
     if (in->batch.n >= BATCH_ITEMS || in->batch.bytes >= BATCH_BYTES)
         process(in);
 }

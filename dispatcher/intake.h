@@ -17,6 +17,7 @@ struct intake {
     struct post *post;
     struct batch batch;
     struct floods floods;
+    size_t questions; /* of workers that flood, in the batch: they cost no transaction */
     struct loop_timer *retry, *gather;
     bool urgent;           /* the batch holds more than signs of life */
     int64_t busy_until_ns; /* the last batch was large: until then the next is gathered */

@@ -8,11 +8,9 @@ enum flow_status
 intake_floods(void *ctx, struct item **items, size_t n)
 {
     struct intake *in = ctx;
-    const struct counters *counters = in->flow->counters;
-    uint64_t starts = atomic_load(&counters->offered) + atomic_load(&counters->granted);
 
     for (size_t i = 0; i < n; i++) {
-        if (floods_asked(&in->floods, items[i]->reply_to, starts, clock_mono_ns()))
+        if (floods_asked(&in->floods, items[i]->user, clock_mono_ns()))
             control_send_pace(in->post, items[i]->reply_to);
         items[i]->work = WORK_DONE;
     }

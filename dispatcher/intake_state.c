@@ -80,6 +80,8 @@ intake_states(void *ctx, struct item **items, size_t n)
     }
     for (size_t i = 0; i < n; i++) {
         in->moved = in->moved || moves(items[i]->event.kind);
+        if (items[i]->event.kind == EVENT_STARTED)
+            floods_started(&in->floods, items[i]->user);
         items[i]->work = WORK_DONE;
     }
     atomic_fetch_add(&in->flow->counters->states, n);

@@ -41,4 +41,6 @@ class Tap:
 def kind(message):
     if message["exchange"] == "hler.results":
         return ".".join(message["routing_key"].split(".")[CLASS])
-    return {"hler.tasks": "offer", "hler.claims": "claim"}.get(message["exchange"], message["exchange"])
+    if message["exchange"] == "hler.claims":
+        return "question" if message["properties"].get("type") == "hler.flood.v1" else "claim"
+    return {"hler.tasks": "offer"}.get(message["exchange"], message["exchange"])

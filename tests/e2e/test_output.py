@@ -114,15 +114,21 @@ def test_a_flood_goes_at_a_pace_while_others_start_elsewhere(make_stack):
         return stack.one("SELECT coalesce(sum(octet_length(text)), 0) FROM hler.output WHERE operation = %s", flood)
 
     def start_for(seconds):
-        began = time.monotonic()
+        """The longest time that one took."""
+        began, longest = time.monotonic(), 0
         while time.monotonic() < began + seconds:
+            one = time.monotonic()
             assert stack.run("test.true")["state"] == "succeeded"
+            longest = max(longest, time.monotonic() - one)
+        return longest
     start_for(1)
     open(gate, "w", encoding="utf-8").close()
     wait_for(recorded, what="the flood")
     start_for(2) # what it had sent before it was told
-    before = recorded()
-    start_for(2)
+    for _ in range(3):
+        before = recorded()
+        if start_for(2) < 0.9: # else it went on at full speed in between
+            break
     assert recorded() - before < 1000000 and recorded() < 50000000
     os.remove(gate) # it held its slot until now
     wait_for(lambda: recorded() == 60000000, what="all of it")

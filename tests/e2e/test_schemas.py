@@ -11,7 +11,7 @@ import pytest
 from stack import NOWHERE, TOP, wait_for
 
 SCHEMAS = f"{TOP}/proto/schemas"
-BY_TYPE = {"hler.offer.v1": "offer", "hler.claim.v1": "claim", "hler.answer.v1": "answer", "hler.control.v1": "control"}
+BY_TYPE = {"hler.offer.v1": "offer", "hler.claim.v1": "claim", "hler.answer.v1": "answer", "hler.control.v1": "control", "hler.flood.v1": "flood"}
 
 
 def validators():
@@ -31,7 +31,7 @@ def validators():
 @pytest.fixture(name="traced")
 def tapped_stack(make_stack):
     """A stack and a channel that gets a copy of everything published."""
-    stack = make_stack("--workers", "1", "--slots", "4")
+    stack = make_stack("--workers", "1", "--slots", "4", "--set", "worker.pace_bytes_per_s=65536") # 5 kB a moment are a flood
     stack.manage("PUT", "users/tap", {"password": "tap", "tags": ""})
     stack.manage("PUT", "permissions/hler/tap", {"configure": ".*", "write": ".*", "read": ".*"})
     stack.manage("PUT", "vhosts/hler", {"tracing": True})
@@ -47,13 +47,14 @@ def test_everything_on_the_wire_is_valid(traced):
     stack.apply(NOWHERE)
     done = [stack.run("test.shell", {"script": "echo hi; hler-emit a 1; printf '\\377'"}, target=uuid.uuid4()),
             stack.run("test.shell", {"script": "exit 75"}),
+            stack.run("test.shell", {"script": "for i in 1 2 3 4 5; do yes | head -c 20000; sleep 0.1; done"}),
             stack.run("test.ansible.fails", timeout=90),
             stack.run("test.nowhere", timeout=60)]
     running = stack.shell("echo started; sleep 600")
     wait_for(lambda: stack.output(running) == b"started\n")
     stack.hler("cancel", str(running))
     stack.wait(running)
-    assert len(done) == 4
+    assert len(done) == 5
     stack.only_queues() # before this most were granted ahead
     assert stack.run("test.true")["state"] == "succeeded"
     checks, seen, faults = validators(), set(), []
@@ -62,8 +63,8 @@ def test_everything_on_the_wire_is_valid(traced):
         while True:
             method, properties, body = channel.basic_get("tap", auto_ack=True)
             if method is None:
-                return {"hler.offer.v1", "hler.claim.v1", "hler.answer.v1", "hler.control.v1", "aegir.hler.worker.heartbeat.v1",
-                        "aegir.hler.attempt.finished.v1", "aegir.hler.dispatcher.tick.v1", "aegir.hler.operation.failed.v1"} <= seen
+                return {"hler.offer.v1", "hler.claim.v1", "hler.answer.v1", "hler.control.v1", "hler.flood.v1",
+                        "aegir.hler.worker.heartbeat.v1", "aegir.hler.attempt.finished.v1", "aegir.hler.dispatcher.tick.v1", "aegir.hler.operation.failed.v1"} <= seen
             kind = properties.headers["properties"].get("type") or "none"
             seen.add(kind)
             batch = "cloudevents-batch" in (properties.headers["properties"].get("content_type") or "")
@@ -78,6 +79,6 @@ def test_everything_on_the_wire_is_valid(traced):
 
 def test_the_schemas_refuse_what_is_wrong():
     checks = validators()
-    for name, message in (("offer", {"v": 1}), ("claim", {"v": 2}), ("answer", {}), ("control", {"v": 1, "kind": 5}),
+    for name, message in (("offer", {"v": 1}), ("claim", {"v": 2}), ("answer", {}), ("control", {"v": 1, "kind": 5}), ("flood", {"v": 2}),
                           ("event", {"specversion": "0.3"}), ("event_batch", []), ("event_batch", [{}])):
         assert list(checks[name].iter_errors(message)), name

@@ -10,22 +10,25 @@
 #include "dispatcher/floods.h"
 
 #define ASK_NS (50 * CLOCK_MS_NS)
-#define BEGAN_NS (1000 * CLOCK_MS_NS)
+#define BEGAN_NS (10000 * CLOCK_MS_NS)
 
 static void
-hears_of_starts_since_it_asked(void **state)
+hears_of_starts_elsewhere_since_it_asked(void **state)
 {
     struct floods floods = {0};
     int64_t now = BEGAN_NS;
 
     (void)state;
-    assert_false(floods_asked(&floods, "a", 7, now)); /* its own start, as a rule */
-    assert_false(floods_asked(&floods, "a", 7, now += ASK_NS));
-    assert_true(floods_asked(&floods, "a", 8, now += ASK_NS));
-    assert_false(floods_asked(&floods, "a", 8, now += ASK_NS));
-    assert_false(floods_asked(&floods, "b", 9, now));
-    assert_true(floods_asked(&floods, "a", 9, now += ASK_NS));
-    assert_false(floods_asked(&floods, "b", 9, now));
+    floods_started(&floods, "c");
+    assert_false(floods_asked(&floods, "a", now)); /* it was before */
+    assert_false(floods_asked(&floods, "a", now += ASK_NS));
+    floods_started(&floods, "c");
+    assert_false(floods_asked(&floods, "b", now));
+    assert_true(floods_asked(&floods, "a", now += ASK_NS));
+    assert_false(floods_asked(&floods, "a", now += ASK_NS));
+    floods_started(&floods, "a");
+    assert_false(floods_asked(&floods, "a", now += ASK_NS)); /* it knows of its own */
+    assert_true(floods_asked(&floods, "b", now));
 }
 
 static void
@@ -34,35 +37,48 @@ is_new_after_a_silence(void **state)
     struct floods floods = {0};
 
     (void)state;
-    assert_false(floods_asked(&floods, "a", 1, BEGAN_NS));
-    assert_true(floods_asked(&floods, "a", 2, BEGAN_NS + 499 * CLOCK_MS_NS));
-    assert_false(floods_asked(&floods, "a", 3, BEGAN_NS + 999 * CLOCK_MS_NS));
-    assert_true(floods_asked(&floods, "a", 4, BEGAN_NS + 1000 * CLOCK_MS_NS));
+    assert_false(floods_asked(&floods, "a", BEGAN_NS));
+    floods_started(&floods, "b");
+    assert_true(floods_asked(&floods, "a", BEGAN_NS + 2999 * CLOCK_MS_NS));
+    floods_started(&floods, "b");
+    assert_false(floods_asked(&floods, "a", BEGAN_NS + 5999 * CLOCK_MS_NS));
+    floods_started(&floods, "b");
+    assert_true(floods_asked(&floods, "a", BEGAN_NS + 6000 * CLOCK_MS_NS));
 }
 
 static void
-the_longest_silent_gives_its_place(void **state)
+who_has_a_place_keeps_it(void **state)
 {
     struct floods floods = {0};
-    char queue[16];
+    char worker[16];
 
     (void)state;
-    for (int i = 0; i < FLOODS_MAX + 1; i++) {
-        snprintf(queue, sizeof queue, "q%d", i);
-        assert_false(floods_asked(&floods, queue, 1, BEGAN_NS + i));
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < FLOODS_MAX + 1; i++) {
+            snprintf(worker, sizeof worker, "w%d", i);
+            assert_int_equal(floods_asked(&floods, worker, BEGAN_NS + round * ASK_NS + i),
+                             round > 0 && i < FLOODS_MAX);
+        }
+        floods_started(&floods, "other");
     }
-    assert_false(floods_asked(&floods, "q0", 2, BEGAN_NS + ASK_NS)); /* takes that of q1 */
-    assert_true(floods_asked(&floods, "q2", 2, BEGAN_NS + ASK_NS));
-    assert_false(floods_asked(&floods, "q1", 2, BEGAN_NS + ASK_NS));
+    /* The one in vain has a place once another is silent. */
+    for (int i = 1; i < FLOODS_MAX; i++) {
+        snprintf(worker, sizeof worker, "w%d", i);
+        assert_true(floods_asked(&floods, worker, BEGAN_NS + 2500 * CLOCK_MS_NS));
+    }
+    snprintf(worker, sizeof worker, "w%d", FLOODS_MAX);
+    assert_false(floods_asked(&floods, worker, BEGAN_NS + 4000 * CLOCK_MS_NS));
+    floods_started(&floods, "other");
+    assert_true(floods_asked(&floods, worker, BEGAN_NS + 4001 * CLOCK_MS_NS));
 }
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hears_of_starts_since_it_asked),
+        cmocka_unit_test(hears_of_starts_elsewhere_since_it_asked),
         cmocka_unit_test(is_new_after_a_silence),
-        cmocka_unit_test(the_longest_silent_gives_its_place),
+        cmocka_unit_test(who_has_a_place_keeps_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -113,6 +113,11 @@ who_keeps_to_less_does_not_ask(void **state)
     assert_false(pace_asks(&pace, 1, now));
     for (int ms = 1; ms <= 1000; ms++)
         assert_false(pace_asks(&pace, RATE / 1000 / 2 - 1, now += CLOCK_MS_NS));
+    /* Under the limit, too, where one message may be worth more than the bucket holds. */
+    pace_share(&pace, now += PACE_ASK_MS * CLOCK_MS_NS);
+    pace_sent(&pace, RATE / 40, now);
+    assert_true(pace_wait_ms(&pace, now) > 0);
+    assert_false(pace_asks(&pace, RATE / 100, now));
     /* At half of the pace it does, in whatever pieces. */
     assert_true(pace_asks(&pace, RATE, now + 2000 * CLOCK_MS_NS));
 }
@@ -131,6 +136,7 @@ who_waits_for_the_pace_goes_on_asking(void **state)
     for (int n = 0; n < 19; n++)
         assert_true(pace_asks(&pace, 0, now += PACE_ASK_MS * CLOCK_MS_NS));
     now = START_NS + 1000 * CLOCK_MS_NS; /* all is paid for */
+    pace_share(&pace, now);
     assert_false(pace_asks(&pace, 0, now));
 }
 

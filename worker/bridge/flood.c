@@ -1,13 +1,14 @@
 /* The question of a worker whose output floods: do tasks start elsewhere?  (Protocol section 4.) */
-#include "worker/bridge/bridge.h"
-
 #include "common/log.h"
+#include "common/loop.h"
+#include "worker/bridge/bridge.h"
 
 #define BODY "{\"v\":1}"
 
 void
 flood_ask(struct bridge *b)
 {
+    struct link *l = &b->links[STREAM_STATE];
     const struct flight flight = {.kind = FLIGHT_HINT};
     const struct mq_message m = {.exchange = NAMES_CLAIMS,
                                  .routing_key = NAMES_CLAIM_KEY,
@@ -17,6 +18,8 @@ flood_ask(struct bridge *b)
                                  .body = BODY,
                                  .len = sizeof BODY - 1};
 
-    if (!mq_is_up(b->consumer.mq) || link_publish(&b->links[STREAM_STATE], &m, &flight) == -1)
+    /* While states have no answer from the broker, questions would take the rest of the window. */
+    if (!mq_is_up(b->consumer.mq) || l->open_bytes > 0 || loop_timer_armed(l->retry) ||
+        link_publish(l, &m, &flight) == -1)
         log_debug("flood: not the time to ask");
 }

@@ -183,9 +183,9 @@ link_settled(struct mq *mq, uint64_t cookie, enum mq_outcome outcome, void *ctx)
     bool arrived = outcome == MQ_CONFIRMED;
 
     (void)mq;
-    if (arrived)
-        l->back_off_ms = 0;
-    else
+    if (arrived && f->kind != FLIGHT_HINT)
+        l->back_off_ms = 0; /* a hint goes another way than what was refused */
+    else if (!arrived)
         back_off(l, outcome);
     if (f->kind == FLIGHT_RECORD) {
         f->settled = true;

@@ -12,8 +12,8 @@
 #include "worker/bridge/round.h"
 #include "worker/bridge/stream.h"
 
-/* A publishing connection and what is on its way over it: one for states (claims and
- * heartbeats too), one for bulk.  Each publish is a flight until its outcome is known. */
+/* A publishing connection and what is on its way over it: one for states (claims, heartbeats
+ * and questions too), one for bulk.  Each publish is a flight until its outcome is known. */
 
 #define LINK_WINDOW 256
 
@@ -24,7 +24,7 @@ enum flight_kind {
     FLIGHT_RECORD, /* of a stream */
     FLIGHT_NOTICE, /* an event that is not from a journal */
     FLIGHT_CLAIM,
-    FLIGHT_HINT /* nobody repeats it: the next one says more */
+    FLIGHT_HINT /* nobody repeats it: another follows by itself */
 };
 
 struct flight {

@@ -53,7 +53,7 @@ pace_asks(struct pace *pace, size_t bytes, int64_t now_ns)
     if (since_ns < PACE_ASK_MS * CLOCK_MS_NS)
         return false;
     much = pace->counted_bytes * SECOND_NS / pace->bytes_per_s >= since_ns / 2 ||
-           pace_wait_ms(pace, now_ns) > 0;
+           (bytes == 0 && pace_wait_ms(pace, now_ns) > 0);
     pace->counted_from_ns = now_ns;
     pace->counted_bytes = 0;
     return much;

@@ -31,10 +31,10 @@ int64_t pace_wait_ms(const struct pace *pace, int64_t now_ns);
 /* So much was sent: counts while there is a limit. */
 void pace_sent(struct pace *pace, size_t bytes, int64_t now_ns);
 
-#define PACE_ASK_MS 50 /* so long may others start unnoticed */
+#define PACE_ASK_MS 50
 
-/* The same, limit or not.  Is it time to ask a dispatcher whether tasks start elsewhere?  Yes, each
- * PACE_ASK_MS, while output goes at half the pace or more, or waits for it (0 bytes then). */
+/* The same, limit or not; 0 bytes: more waits for the pace.  Is it time to ask a dispatcher whether tasks
+ * start elsewhere?  Yes, each PACE_ASK_MS, while output goes at half the pace or more, or waits for it. */
 bool pace_asks(struct pace *pace, size_t bytes, int64_t now_ns);
 
 #endif
