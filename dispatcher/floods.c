@@ -1,4 +1,4 @@
-/* Floods of output: a few places, each kept while its worker goes on asking. */
+/* Floods of output, and the starts that they are not to hold up. */
 #include "dispatcher/floods.h"
 
 #include <stdio.h>
@@ -6,47 +6,24 @@
 
 #include "common/clock.h"
 
-/* A worker asks twenty times a second while its messages go out, and each of several dispatchers
- * gets a part of that; a busy database holds this one up, too. */
-#define REMEMBERED_NS (3000 * CLOCK_MS_NS)
+/* A flood asks each of several dispatchers in turn, and a busy database holds one up. */
+#define NEWS_NS (500 * CLOCK_MS_NS)
 
 void
-floods_started(struct floods *floods, const char *worker)
+floods_started(struct floods *floods, const char *worker, int64_t now_ns)
 {
-    for (size_t i = 0; i < FLOODS_MAX; i++)
-        if (strcmp(floods->known[i].worker, worker) != 0)
-            floods->known[i].news = true;
-}
-
-/* The worker's place, or else the one that was silent for the longest time. */
-static struct flooder *
-place_of(struct floods *floods, const char *worker)
-{
-    struct flooder *oldest = &floods->known[0];
-
-    for (size_t i = 0; i < FLOODS_MAX; i++) {
-        struct flooder *f = &floods->known[i];
-
-        if (strcmp(f->worker, worker) == 0)
-            return f;
-        if (f->asked_ns < oldest->asked_ns)
-            oldest = f;
+    if (strcmp(floods->last.worker, worker) != 0) {
+        floods->before = floods->last;
+        snprintf(floods->last.worker, sizeof floods->last.worker, "%s", worker);
     }
-    return oldest;
+    floods->last.at_ns = now_ns;
 }
 
 bool
-floods_asked(struct floods *floods, const char *worker, int64_t now_ns)
+floods_asked(const struct floods *floods, const char *worker, int64_t now_ns)
 {
-    struct flooder *f = place_of(floods, worker);
-    bool is_live = f->worker[0] != '\0' && now_ns - f->asked_ns < REMEMBERED_NS;
-    bool is_its_own = strcmp(f->worker, worker) == 0;
-    bool news = is_live && is_its_own && f->news;
+    bool own = strcmp(floods->last.worker, worker) == 0;
+    int64_t at_ns = own ? floods->before.at_ns : floods->last.at_ns;
 
-    if (is_live && !is_its_own)
-        return false;
-    snprintf(f->worker, sizeof f->worker, "%s", worker);
-    f->asked_ns = now_ns;
-    f->news = false;
-    return news;
+    return at_ns != 0 && now_ns - at_ns < NEWS_NS;
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "dispatcher/columns.h"
@@ -81,7 +82,7 @@ intake_states(void *ctx, struct item **items, size_t n)
     for (size_t i = 0; i < n; i++) {
         in->moved = in->moved || moves(items[i]->event.kind);
         if (items[i]->event.kind == EVENT_STARTED)
-            floods_started(&in->floods, items[i]->user);
+            floods_started(&in->floods, items[i]->user, clock_mono_ns());
         items[i]->work = WORK_DONE;
     }
     atomic_fetch_add(&in->flow->counters->states, n);

@@ -16,6 +16,7 @@ CELERY_LINES = 1500
 EVENTS = 20_000
 WARM_EVENTS = 100_000 # fill PostgreSQL's shared buffers once: a page that it never used before costs it a page fault
 CALLBACK_EVENTS = 10_000
+REST_S = 1 # between jobs: the start of the next would hold up a flood at another worker
 LOOK_S, MANY_LOOK_S = 0.004, 0.02 # the second costs the database fifty times as much
 VIEWED = 3 # of fifty jobs' whole line views, at the end
 FIRST = """
@@ -119,6 +120,7 @@ def bytes_of_one_job(context):
 
 def events_rate(stack, kind, count):
     """Progress events a second: from the start of the job to the last committed row."""
+    time.sleep(REST_S)
     ids, _ = load.submit(stack, kind, 1, json.dumps({"count": count}))
     load.wait(stack, ids)
     # What is recorded, as the attempt's row says it: a look at the events themselves would be a load of its own.

@@ -2,83 +2,66 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include <cmocka.h>
 
 #include "common/clock.h"
 #include "dispatcher/floods.h"
 
-#define ASK_NS (50 * CLOCK_MS_NS)
-#define BEGAN_NS (10000 * CLOCK_MS_NS)
+#define NOW_NS (10000 * CLOCK_MS_NS)
 
 static void
-hears_of_starts_elsewhere_since_it_asked(void **state)
+hears_of_starts_elsewhere(void **state)
 {
     struct floods floods = {0};
-    int64_t now = BEGAN_NS;
 
     (void)state;
-    floods_started(&floods, "c");
-    assert_false(floods_asked(&floods, "a", now)); /* it was before */
-    assert_false(floods_asked(&floods, "a", now += ASK_NS));
-    floods_started(&floods, "c");
-    assert_false(floods_asked(&floods, "b", now));
-    assert_true(floods_asked(&floods, "a", now += ASK_NS));
-    assert_false(floods_asked(&floods, "a", now += ASK_NS));
-    floods_started(&floods, "a");
-    assert_false(floods_asked(&floods, "a", now += ASK_NS)); /* it knows of its own */
-    assert_true(floods_asked(&floods, "b", now));
+    assert_false(floods_asked(&floods, "a", NOW_NS));
+    floods_started(&floods, "a", NOW_NS);
+    assert_false(floods_asked(&floods, "a", NOW_NS)); /* it knows of its own */
+    assert_true(floods_asked(&floods, "b", NOW_NS));
+    floods_started(&floods, "b", NOW_NS);
+    assert_true(floods_asked(&floods, "a", NOW_NS));
+    assert_true(floods_asked(&floods, "b", NOW_NS));
+    assert_true(floods_asked(&floods, "c", NOW_NS));
 }
 
 static void
-is_new_after_a_silence(void **state)
+for_half_a_second(void **state)
 {
     struct floods floods = {0};
 
     (void)state;
-    assert_false(floods_asked(&floods, "a", BEGAN_NS));
-    floods_started(&floods, "b");
-    assert_true(floods_asked(&floods, "a", BEGAN_NS + 2999 * CLOCK_MS_NS));
-    floods_started(&floods, "b");
-    assert_false(floods_asked(&floods, "a", BEGAN_NS + 5999 * CLOCK_MS_NS));
-    floods_started(&floods, "b");
-    assert_true(floods_asked(&floods, "a", BEGAN_NS + 6000 * CLOCK_MS_NS));
+    floods_started(&floods, "a", NOW_NS);
+    assert_true(floods_asked(&floods, "b", NOW_NS + 499 * CLOCK_MS_NS));
+    assert_false(floods_asked(&floods, "b", NOW_NS + 500 * CLOCK_MS_NS));
 }
 
+/* However often the worker itself has started some since. */
 static void
-who_has_a_place_keeps_it(void **state)
+the_last_one_of_another_counts(void **state)
 {
     struct floods floods = {0};
-    char worker[16];
+    int64_t now = NOW_NS;
 
     (void)state;
-    for (int round = 0; round < 3; round++) {
-        for (int i = 0; i < FLOODS_MAX + 1; i++) {
-            snprintf(worker, sizeof worker, "w%d", i);
-            assert_int_equal(floods_asked(&floods, worker, BEGAN_NS + round * ASK_NS + i),
-                             round > 0 && i < FLOODS_MAX);
-        }
-        floods_started(&floods, "other");
-    }
-    /* The one in vain has a place once another is silent. */
-    for (int i = 1; i < FLOODS_MAX; i++) {
-        snprintf(worker, sizeof worker, "w%d", i);
-        assert_true(floods_asked(&floods, worker, BEGAN_NS + 2500 * CLOCK_MS_NS));
-    }
-    snprintf(worker, sizeof worker, "w%d", FLOODS_MAX);
-    assert_false(floods_asked(&floods, worker, BEGAN_NS + 4000 * CLOCK_MS_NS));
-    floods_started(&floods, "other");
-    assert_true(floods_asked(&floods, worker, BEGAN_NS + 4001 * CLOCK_MS_NS));
+    floods_started(&floods, "a", now);
+    floods_started(&floods, "b", now += 250 * CLOCK_MS_NS);
+    floods_started(&floods, "b", now += 200 * CLOCK_MS_NS);
+    assert_true(floods_asked(&floods, "b", NOW_NS + 499 * CLOCK_MS_NS));
+    assert_false(floods_asked(&floods, "b", NOW_NS + 500 * CLOCK_MS_NS));
+    floods_started(&floods, "a", now += 100 * CLOCK_MS_NS);
+    assert_true(floods_asked(&floods, "b", now + 499 * CLOCK_MS_NS));
+    assert_false(floods_asked(&floods, "a", now + 400 * CLOCK_MS_NS));
 }
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hears_of_starts_elsewhere_since_it_asked),
-        cmocka_unit_test(is_new_after_a_silence),
-        cmocka_unit_test(who_has_a_place_keeps_it),
+        cmocka_unit_test(hears_of_starts_elsewhere),
+        cmocka_unit_test(for_half_a_second),
+        cmocka_unit_test(the_last_one_of_another_counts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
