@@ -38,6 +38,25 @@ json_check(const char *text, size_t len, struct json_error *err)
     return 0;
 }
 
+/* As jsonscan_count(): of what json-c has made.  No deeper than jsonscan has allowed. */
+static size_t
+count(struct json_object *value)
+{
+    size_t n = 1;
+
+    if (json_object_is_type(value, json_type_object)) {
+        json_object_object_foreach(value, key, member)
+        {
+            (void)key;
+            n += count(member);
+        }
+    } else if (json_object_is_type(value, json_type_array)) {
+        for (size_t i = 0; i < json_object_array_length(value); i++)
+            n += count(json_object_array_get_idx(value, i));
+    }
+    return n;
+}
+
 struct json_object *
 json_parse_checked(const char *text, size_t len)
 {
@@ -51,6 +70,9 @@ json_parse_checked(const char *text, size_t len)
     if (object == NULL)
         log_panic("json: %s, which is a lack of memory here",
                   json_tokener_error_desc(json_tokener_get_error(tokener)));
+    /* And where it has none for a member or an item, it goes on without that one. */
+    if (count(object) != jsonscan_count(text, len))
+        log_panic("json: a member or an item is missing, which is a lack of memory here");
     json_tokener_free(tokener);
     return object;
 }
@@ -233,12 +255,33 @@ json_quote(struct buf *out, const char *text, size_t len)
     buf_add(out, "\"", 1);
 }
 
-/* Takes value over; NULL means that json-c found no memory for it. */
+void
+json_add(struct json_object *o, const char *key, struct json_object *value)
+{
+    if (json_object_object_add(o, key, value) != 0)
+        log_panic("json: no memory");
+}
+
+void
+json_append(struct json_object *array, struct json_object *value)
+{
+    if (json_object_array_add(array, value) != 0)
+        log_panic("json: no memory");
+}
+
+/* NULL means that json-c found no memory for it. */
 static void
 set(struct json_object *o, const char *key, struct json_object *value)
 {
-    if (value == NULL || json_object_object_add(o, key, value) != 0)
+    if (value == NULL)
         log_panic("json: no memory");
+    json_add(o, key, value);
+}
+
+void
+json_set_text(struct json_object *o, const char *key, const char *text, size_t len)
+{
+    set(o, key, json_object_new_string_len(text, (int)len));
 }
 
 void
@@ -246,8 +289,8 @@ json_set_string(struct json_object *o, const char *key, const char *value)
 {
     if (value != NULL)
         set(o, key, json_object_new_string(value));
-    else if (json_object_object_add(o, key, NULL) != 0)
-        log_panic("json: no memory");
+    else
+        json_add(o, key, NULL);
 }
 
 void

@@ -50,8 +50,14 @@ const char *json_text(struct json_object *o, size_t *len);
 /* Append text as a JSON string with its quotes; text must be valid UTF-8. */
 void json_quote(struct buf *out, const char *text, size_t len);
 
-/* Short forms for building: value may be NULL = null. */
+/* Building.  Takes value over; NULL = null.  Without memory json-c would leave it out in silence: here
+ * that is the end of the program, as any lack of memory. */
+void json_add(struct json_object *o, const char *key, struct json_object *value);
+void json_append(struct json_object *array, struct json_object *value);
+
+/* Short forms: value may be NULL = null. */
 void json_set_string(struct json_object *o, const char *key, const char *value);
+void json_set_text(struct json_object *o, const char *key, const char *text, size_t len);
 void json_set_int(struct json_object *o, const char *key, int64_t value);
 void json_set_bool(struct json_object *o, const char *key, bool value);
 

@@ -320,3 +320,50 @@ jsonscan(const char *text, size_t len, struct jsonscan_error *err)
 {
     return jsonscan_within(text, len, JSONSCAN_DEPTH, err);
 }
+
+/* Behind the string that begins before text[at]. */
+static size_t
+skip_string(const char *text, size_t len, size_t at)
+{
+    for (;;) {
+        at += jsonscan_plain(text + at, len - at);
+        if (at >= len || text[at] == '"')
+            return at + 1;
+        at += 2; /* an escape */
+    }
+}
+
+size_t
+jsonscan_count(const char *text, size_t len)
+{
+    size_t n = 0, at = 0;
+
+    while (at < len) {
+        switch (text[at++]) {
+        case '"':
+            at = skip_string(text, len, at);
+            n++;
+            break;
+        case ':': /* the string before it was a key */
+            n--;
+            break;
+        case '{':
+        case '[':
+            n++;
+            break;
+        case '}':
+        case ']':
+        case ',':
+        case ' ':
+        case '\t':
+        case '\r':
+        case '\n':
+            break;
+        default:
+            while (at < len && strchr(",]} \t\r\n", text[at]) == NULL)
+                at++;
+            n++;
+        }
+    }
+    return n;
+}

@@ -28,6 +28,10 @@ int jsonscan(const char *text, size_t len, struct jsonscan_error *err) MUST_CHEC
 int jsonscan_within(const char *text, size_t len, int depth_max,
                     struct jsonscan_error *err) MUST_CHECK;
 
+/* The number of values, in containers and containers themselves, in a text that jsonscan() has let
+ * through. */
+size_t jsonscan_count(const char *text, size_t len);
+
 /* How many bytes in front stand for themselves inside of a JSON string: no quotation mark, no backslash, no control
  * character.  Says nothing of UTF-8. */
 size_t jsonscan_plain(const char *text, size_t len);

@@ -32,9 +32,9 @@ children(const config_setting_t *s, bool named)
     for (int i = 0; i < config_setting_length(s); i++) {
         const config_setting_t *child = config_setting_get_elem(s, (unsigned)i);
         if (named)
-            json_object_object_add(o, config_setting_name(child), to_json(child));
+            json_add(o, config_setting_name(child), to_json(child));
         else
-            json_object_array_add(o, to_json(child));
+            json_append(o, to_json(child));
     }
     return o;
 }

@@ -59,7 +59,7 @@ checks_add(struct checks *c, enum finding finding, const char *step, const char 
     json_set_string(j, "todo", todo);
     if (finding == FINDING_ILL)
         add_ill(c, step);
-    json_object_array_add(c->list, j);
+    json_append(c->list, j);
     if (c->cli->json)
         return;
     printf("%-*s  %-*s %s\n", FINDING_WIDTH, finding_names[finding], STEP_WIDTH, step, detail);
@@ -74,7 +74,7 @@ print_json(const struct checks *c)
     CLEANUP(json_cleanup) struct json_object *j = json_object_new_object();
 
     json_set_bool(j, "ok", c->ill == NULL);
-    json_object_object_add(j, "checks", json_object_get(c->list));
+    json_add(j, "checks", json_object_get(c->list));
     value_print(j, c->cli->terminal);
 }
 

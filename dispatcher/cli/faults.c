@@ -46,7 +46,7 @@ print(struct json_object *list, bool json)
     }
     if (json) {
         CLEANUP(json_cleanup) struct json_object *all = json_object_new_object();
-        json_object_object_add(all, "faults", json_object_get(list));
+        json_add(all, "faults", json_object_get(list));
         value_print(all, false);
     }
 }
@@ -79,7 +79,7 @@ faults_print_lines(const char *lines, bool json)
         json_set_string(fault, "field", line);
         json_set_string(fault, "rule", "form");
         json_set_string(fault, "message", colon != NULL ? colon + strlen(": ") : "refused");
-        json_object_array_add(list, fault);
+        json_append(list, fault);
         lines += len + (lines[len] == '\n' ? 1 : 0);
     }
     print(list, json);

@@ -112,7 +112,7 @@ add_word(struct json_object *inputs, const char *word, struct json_object *defin
         buf_printf(errors, "%s: %s\n", field, err.text);
         return 1;
     }
-    json_object_object_add(inputs, field, value);
+    json_add(inputs, field, value);
     return 0;
 }
 

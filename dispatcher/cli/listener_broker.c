@@ -110,7 +110,7 @@ listener_make_queue(struct listener *l, const char *requester)
 
     json_set_string(arguments, "x-queue-type", "classic");
     json_set_bool(queue, "durable", true);
-    json_object_object_add(queue, "arguments", arguments);
+    json_add(queue, "arguments", arguments);
     int code = change(l, "PUT", (const char *[]){"queues", l->vhost, l->queue, NULL}, queue);
     if (key != NULL)
         return code == CLI_OK ? bind_queue(l, key) : code;

@@ -115,7 +115,7 @@ add_name(struct json_object *done, const struct migration *m)
 {
     CLEANUP(mem_cleanup) char *name = mem_printf("%04d_%s", m->version, m->name);
 
-    json_object_array_add(done, json_object_new_string(name));
+    json_append(done, json_object_new_string(name));
 }
 
 /* Apply what is behind `newest`; the names go to done. */
@@ -142,7 +142,7 @@ print_done(const struct cli *cli, struct json_object *done, bool dry_run)
 
     if (cli->json) {
         CLEANUP(json_cleanup) struct json_object *j = json_object_new_object();
-        json_object_object_add(j, dry_run ? "would_apply" : "applied", json_object_get(done));
+        json_add(j, dry_run ? "would_apply" : "applied", json_object_get(done));
         json_set_int(j, "version", cli_schema_version());
         value_print(j, cli->terminal);
         return;

@@ -73,7 +73,7 @@ print_json(const struct output *o, const struct lines_line *line)
     json_set_int(j, "attempt", strtoll(o->current->attempt, NULL, 10));
     json_set_int(j, "line", line->number);
     json_set_string(j, "stream", line->stream);
-    json_object_object_add(j, "text", text);
+    json_add(j, "text", text);
     json_set_string(j, "worker_at", line->at);
     value_print(j, false);
 }

@@ -291,6 +291,26 @@ test_member(void **state)
     }
 }
 
+static void
+values_are_counted(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t n;
+    } cases[] = {
+        {"0", 1},
+        {" {} ", 1},
+        {"[[],{}]", 3},
+        {"{\"a:b,{\":\"c\\\",[\",\"d\":[null , -1.5e3,true]}", 6},
+        {"{\"a\" : {\"b\" :\t[ 1 ,\n2 ]} }", 5},
+        {"\"\\\\\"", 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(jsonscan_count(cases[i].text, strlen(cases[i].text)), cases[i].n);
+}
+
 int
 main(void)
 {
@@ -299,6 +319,7 @@ main(void)
         cmocka_unit_test(test_prefixes), cmocka_unit_test(test_depth),
         cmocka_unit_test(test_counts),   cmocka_unit_test(test_plain),
         cmocka_unit_test(test_member),
+        cmocka_unit_test(values_are_counted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

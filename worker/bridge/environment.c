@@ -144,8 +144,8 @@ environment_vars(const struct offer *o, struct buf *out)
     json_set_int(vars, "try", o->try_number);
     json_set_string(vars, "target", o->target);
     json_set_string(vars, "requester", o->requester);
-    json_object_object_add(vars, "inputs", json_object_get(o->inputs));
-    json_object_object_add(vars, "outputs", json_object_get(o->outputs));
+    json_add(vars, "inputs", json_object_get(o->inputs));
+    json_add(vars, "outputs", json_object_get(o->outputs));
     text = json_text(vars, &len);
     buf_add(out, text, len);
 }

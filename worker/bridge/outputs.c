@@ -96,7 +96,7 @@ add_json(const struct line *line, struct json_object *all, struct outputs *out)
         return broken(line, "value: is missing", out);
     if (depth_of(value) > VALUE_DEPTH)
         return broken(line, "value: nested too deeply", out);
-    json_object_object_add(all, field, json_object_get(value));
+    json_add(all, field, json_object_get(value));
     return 0;
 }
 
@@ -120,7 +120,7 @@ add_pair(const struct line *line, struct json_object *all, struct outputs *out)
     if (utf8_valid_prefix(equals + 1, value_len) != value_len ||
         memchr(equals + 1, 0, value_len) != NULL)
         return broken(line, "the value is not UTF-8 text", out);
-    json_object_object_add(all, name, json_object_new_string_len(equals + 1, (int)value_len));
+    json_set_text(all, name, equals + 1, value_len);
     return 0;
 }
 

@@ -46,7 +46,7 @@ write_variables(const struct job *job, struct ansible_files *files)
     marked = unsafe_mark(job->vars, &err);
     if (marked == NULL)
         return job_fail(job, JOB_EXIT_NEVER, "not_allowed", "variables: %s", err.text);
-    json_object_object_add(top, "hler", marked);
+    json_add(top, "hler", marked);
     text = json_text(top, &len);
     files->variables = job_file(job, "vars.json", text, len);
     files->config = job_file(job, "ansible.cfg", CONFIG_TEXT, sizeof CONFIG_TEXT - 1);

@@ -157,7 +157,7 @@ job_output(const struct job *job, const char *name, struct json_object *value)
     CLEANUP(json_cleanup) struct json_object *line = json_object_new_object();
 
     json_set_string(line, "field", name);
-    json_object_object_add(line, "value", json_object_get(value));
+    json_add(line, "value", json_object_get(value));
     return append_line(job, line);
 }
 

@@ -61,7 +61,7 @@ write_variables(const struct job *job, const char *from)
     size_t len;
 
     if (strcmp(from, "hler") == 0) {
-        json_object_object_add(top, "hler", json_object_get(job->vars));
+        json_add(top, "hler", json_object_get(job->vars));
     } else if (strcmp(from, "inputs") == 0 && inputs != NULL) {
         json_object_put(top);
         top = json_object_get(inputs);

@@ -66,7 +66,7 @@ send_progress(struct terraform_stream *s, const char *type, struct json_object *
     json_set_string(event, "resource", text_of(json_object_object_get(hook, "resource"), "addr"));
     json_set_string(event, "action", text_of(hook, "action"));
     if (elapsed != NULL)
-        json_object_object_add(event, "elapsed_s", json_object_get(elapsed));
+        json_add(event, "elapsed_s", json_object_get(elapsed));
     text = json_text(event, &len);
     if (len > EVENT_BYTES_MAX || s->report_failed)
         return;

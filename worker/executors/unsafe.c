@@ -22,7 +22,7 @@ mark_string(struct json_object *text)
 {
     struct json_object *marked = json_object_new_object();
 
-    json_object_object_add(marked, MARK, json_object_get(text));
+    json_add(marked, MARK, json_object_get(text));
     return marked;
 }
 
@@ -45,7 +45,7 @@ mark_object(struct json_object *object, struct json_error *err)
             json_object_put(out);
             return NULL;
         }
-        json_object_object_add(out, key, marked);
+        json_add(out, key, marked);
     }
     return out;
 }
@@ -63,7 +63,7 @@ mark_array(struct json_object *array, struct json_error *err)
             json_object_put(out);
             return NULL;
         }
-        json_object_array_add(out, marked);
+        json_append(out, marked);
     }
     return out;
 }
