@@ -74,7 +74,7 @@ worker_configure() {
         printf 'worker.pool="default"\nworker.slots=%s\n' "$slots"
         printf 'worker.spool=%s\nworker.state_dir=%s\n' "$(config_quote "$stack/spool/$1")" "$(config_quote "$stack/state")"
         printf 'worker.heartbeat_ms=%s\n' "$heartbeat_ms"
-        printf 'worker.roots=[%s]\n' "$(config_list "$deploy/examples/playbooks" ${roots[@]+"${roots[@]}"})"
+        printf 'worker.roots=[%s]\n' "$(config_list ${roots[@]+"${roots[@]}"} "$deploy/examples/playbooks")"
         printf 'worker.commands=["/bin", "/usr/bin", %s]\n' "$(config_quote "$deploy/examples/playbooks")"
         broker_keys "$1"
         settings_for worker

@@ -142,7 +142,8 @@ const struct command command_catalog_apply = {
     .max_words = ARGS_NO_MAX,
     .help =
         "A libconfig file: types = ( { name; version; description; fields = (…); tasks = (…) } ).\n"
-        "Members are named as in the definition that `hler catalog show` prints.  A version that\n"
+        "Members are named as in the definition that `hler catalog show` prints; what a task may\n"
+        "have and what it means is in worker/executors/README.md, section 11.  A version that\n"
         "is there never changes: the same again does nothing, another one needs a new number.\n"
         "Every fault is said with its line.\n\n"
         "  hler catalog apply site.cfg\n",

@@ -113,8 +113,8 @@ check_pool_queues(struct checks *c)
             buf_printf(&missing, " %s", pg_get(r, i, "queue"));
     if (missing.len > 0)
         checks_add(c, FINDING_ILL, "pool queues",
-                   "make it and its binding: deploy/broker/pool.json.in has the form", "missing:%s",
-                   missing.data);
+                   "deploy/broker/render makes it with a worker of the pool (deploy/README.md, 4)",
+                   "missing:%s", missing.data);
     else
         checks_add(c, FINDING_OK, "pool queues", NULL, "%zu", pg_rows(r));
 }

@@ -5,8 +5,9 @@
 #include "dispatcher/cli/opref.h"
 #include "dispatcher/cli/output.h"
 
+/* *outcome = the exit code for its state. */
 static int
-is_settled(struct cli *cli, const char *id, bool *settled)
+look(struct cli *cli, const char *id, bool *settled, int *outcome)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *rows = NULL;
     struct pg_param params[] = {cli_param(id)};
@@ -15,21 +16,22 @@ is_settled(struct cli *cli, const char *id, bool *settled)
 
     *settled = true;
     if (code == CLI_OK && pg_rows(rows) > 0)
-        (void)await_code(pg_get(rows, 0, "state"), settled);
+        *outcome = await_code(pg_get(rows, 0, "state"), settled);
     return code;
 }
 
-/* Show what there is; with follow, until the operation has ended and its output is in. */
+/* Show what there is; with follow, until the operation has ended and its output is in, and then
+ * return the exit code for its end. */
 static int
 show(struct cli *cli, const struct output_options *what, bool follow)
 {
     struct await *await = await_new(cli, 0, follow);
     struct output *output = output_new(cli, what);
     bool settled = false;
-    int code;
+    int code, outcome = CLI_OK;
 
     for (;;) {
-        code = is_settled(cli, what->operation, &settled);
+        code = look(cli, what->operation, &settled, &outcome);
         if (code == CLI_OK)
             code = output_more(output);
         if (code != CLI_OK || !follow || (settled && output_complete(output)))
@@ -41,7 +43,7 @@ show(struct cli *cli, const struct output_options *what, bool follow)
         output_end(output, follow);
     output_free(output);
     await_free(await);
-    return code;
+    return code == CLI_OK && follow ? outcome : code;
 }
 
 static int

@@ -24,8 +24,8 @@ static const char all_json[] =
 
 static const char head_sql[] =
     "SELECT id, type || ' version ' || version AS type, state, cause, message, requester, actor,"
-    " target, priority, inputs::text, nullif(labels::text, '{}') AS labels, retry_of,"
-    " idempotency_key,"
+    " target, priority, inputs::text, nullif(labels::text, '{}') AS labels,"
+    " retry_of || coalesce(': ' || retry_reason, '') AS retry_of, idempotency_key,"
     " to_char(run_at, " AT ") AS run_at, to_char(start_by, " AT ") AS start_by,"
     " to_char(cancel_requested_at, " AT ") || coalesce(' by ' || cancel_actor, '')"
     " || coalesce(': ' || cancel_reason, '') AS cancel_asked,"

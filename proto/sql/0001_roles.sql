@@ -71,19 +71,21 @@ $$;
 CREATE TABLE hler.setting (
     name        text PRIMARY KEY,
     value       bigint NOT NULL CHECK (value >= 0),
-    description text NOT NULL
+    description text NOT NULL,
+    lowest      bigint NOT NULL DEFAULT 0,
+    CHECK (value >= lowest)
 );
 INSERT INTO hler.setting VALUES
-    ('window_min', 16, 'fewest offers that may lie unclaimed in a pool'),
-    ('window_per_slot', 2, 'offers that may lie unclaimed for each slot of a live worker'),
-    ('refusals_max', 3, 'refusals by workers after which a task fails'),
-    ('lost_tries_max', 3, 'tries of a repeatable task whose attempts get lost'),
-    ('retry_delay_max_ms', 3600000, 'longest pause between two tries'),
-    ('standing_claim_ms', 20000, 'age up to which a claim that a worker made ahead is used; below the worker''s claim_wait'),
-    ('report_after_ms', 10000, 'age of a grant before a worker is asked for an attempt it does not list'),
-    ('gap_after_ms', 30000, 'age of a gap in the events before the worker is asked to send again'),
-    ('verdict_again_ms', 60000, 'time after which a verdict that a dispatcher took and never confirmed is sent by another'),
-    ('worker_keep_ms', 86400000, 'time after which a worker that is gone is forgotten');
+    ('window_min', 16, 'fewest offers that may lie unclaimed in a pool', 1),
+    ('window_per_slot', 2, 'offers that may lie unclaimed for each slot of a live worker', 0),
+    ('refusals_max', 3, 'refusals by workers after which a task fails', 1),
+    ('lost_tries_max', 3, 'tries of a repeatable task whose attempts get lost', 1),
+    ('retry_delay_max_ms', 3600000, 'longest pause between two tries', 0),
+    ('standing_claim_ms', 20000, 'age up to which a claim that a worker made ahead is used; below the worker''s claim_wait', 0),
+    ('report_after_ms', 10000, 'age of a grant before a worker is asked for an attempt it does not list', 0),
+    ('gap_after_ms', 30000, 'age of a gap in the events before the worker is asked to send again', 0),
+    ('verdict_again_ms', 60000, 'time after which a verdict that a dispatcher took and never confirmed is sent by another', 0),
+    ('worker_keep_ms', 86400000, 'time after which a worker that is gone is forgotten', 0);
 GRANT SELECT ON hler.setting TO hler_operator;
 
 CREATE FUNCTION hler_core.setting(name text) RETURNS bigint

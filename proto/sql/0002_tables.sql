@@ -85,6 +85,7 @@ CREATE TABLE hler.operation (
     actor               text,
     labels              jsonb NOT NULL DEFAULT '{}',
     retry_of            uuid REFERENCES hler.operation,
+    retry_reason        text,
     run_at              timestamptz,
     start_by            timestamptz,
     idempotency_key     text,

@@ -203,7 +203,10 @@ DECLARE
 BEGIN
     IF o.state NOT IN ('failed', 'cancelled') THEN
         RAISE EXCEPTION 'operation % is %: only failed and cancelled ones are tried again', o.id, o.state
-            USING ERRCODE = 'HL409';
+            USING ERRCODE = 'HL409',
+                  HINT = CASE o.state WHEN 'held' THEN
+                      'look at the hosts whether its run is over; then `hler retry --lost` runs it again, `hler cancel` gives it up'
+                      WHEN 'succeeded' THEN 'submit another' ELSE 'cancel it, or wait for its end' END;
     END IF;
     -- Asked twice, or again after a lost answer: the retry that goes on.
     SELECT x.id INTO made FROM hler.operation AS x WHERE x.retry_of = o.id AND x.finished_at IS NULL;
@@ -211,7 +214,7 @@ BEGIN
         RETURN made;
     END IF;
     INSERT INTO hler.operation (type, version, inputs, target, priority, requester, labels, traceparent, actor,
-                                retry_of, message)
+                                retry_of, retry_reason)
     VALUES (o.type, o.version, o.inputs, o.target, o.priority, o.requester, o.labels, o.traceparent,
             coalesce(left(retry.actor, 200), o.actor), o.id, left(reason, 1000))
     RETURNING id INTO made;

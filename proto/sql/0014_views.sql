@@ -4,7 +4,7 @@ SET LOCAL ROLE hler_owner;
 
 CREATE VIEW hler.operations WITH (security_barrier) AS
 SELECT o.id, o.type, o.version, o.state, o.cause, o.message, o.inputs, o.target, o.priority, o.requester, o.actor,
-       o.labels, o.retry_of, o.run_at, o.start_by, o.idempotency_key, o.traceparent, o.cancel_requested_at,
+       o.labels, o.retry_of, o.retry_reason, o.run_at, o.start_by, o.idempotency_key, o.traceparent, o.cancel_requested_at,
        o.cancel_actor, o.cancel_reason, o.created_at, o.started_at, o.finished_at
   FROM hler.operation AS o
  WHERE o.requester = session_user OR (SELECT hler_core.is_operator());
@@ -124,6 +124,7 @@ SELECT w.id,
                       WHERE x.kind = 'worker' AND x.name = w.id OR x.kind = 'pool' AND x.name = w.pool
                       ORDER BY x.kind DESC LIMIT 1) AS d ON true;
 
+-- Those that matter: with workers, work or a drain, or named by the newest version of a type.
 CREATE VIEW hler.pools AS
 SELECT p.name,
        (SELECT count(*) FROM hler.task AS t WHERE t.phase = 'ready' AND t.pool = p.name) AS ready,
@@ -141,11 +142,17 @@ SELECT p.name,
                AND (NOT EXISTS (SELECT FROM hler.operation_type AS n WHERE n.name = d.type AND n.version > d.version)
                     OR EXISTS (SELECT FROM hler.task AS t
                                 WHERE t.phase = 'ready' AND t.pool = p.name AND t.task_type = d.id)))) AS note
-  FROM hler.silence AS s, hler.pool AS p,
+  FROM hler.silence AS s, (SELECT name FROM hler.pool UNION SELECT pool FROM hler.worker) AS p,
        LATERAL (SELECT count(*) FILTER (WHERE NOT x.draining) AS workers, count(*) FILTER (WHERE x.draining) AS draining,
                        coalesce(sum(x.slots) FILTER (WHERE NOT x.draining), 0) AS slots,
                        coalesce(sum(x.free) FILTER (WHERE NOT x.draining), 0) AS free
-                  FROM hler.worker AS x WHERE x.pool = p.name AND hler_core.is_live(x, s)) AS w;
+                  FROM hler.worker AS x WHERE x.pool = p.name AND hler_core.is_live(x, s)) AS w
+ WHERE w.workers > 0 OR w.draining > 0
+    OR EXISTS (SELECT FROM hler.drain AS d WHERE d.kind = 'pool' AND d.name = p.name)
+    OR EXISTS (SELECT FROM hler.task AS t WHERE t.phase IN ('ready', 'held') AND t.pool = p.name)
+    OR EXISTS (SELECT FROM hler.attempt AS a WHERE a.phase IN ('offered', 'taken') AND a.pool = p.name)
+    OR EXISTS (SELECT FROM hler.task_type AS d WHERE d.pool = p.name AND NOT EXISTS (
+               SELECT FROM hler.operation_type AS n WHERE n.name = d.type AND n.version > d.version));
 
 CREATE VIEW hler.catalog AS
 SELECT t.name, t.version, t.version = max(t.version) OVER (PARTITION BY t.name) AS newest, t.description,

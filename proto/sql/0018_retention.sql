@@ -133,15 +133,18 @@ END $$;
 CREATE FUNCTION hler_core.setting_set(name text, value bigint) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    was bigint;
+    was  bigint;
+    low  bigint;
+    rule text;
 BEGIN
-    SELECT s.value INTO was FROM hler.setting AS s WHERE s.name = setting_set.name FOR UPDATE;
+    SELECT s.value, s.lowest INTO was, low FROM hler.setting AS s WHERE s.name = setting_set.name FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'no setting %', name USING ERRCODE = 'HL404';
     END IF;
-    IF value IS NULL OR value < 0 THEN
-        RAISE EXCEPTION 'setting % refused: a whole number from 0', name USING ERRCODE = 'HL001',
-            DETAIL = json_build_array(json_build_object('field', name, 'rule', 'min', 'message', 'a whole number from 0'))::text;
+    IF value IS NULL OR value < low THEN
+        rule := 'a whole number from ' || low;
+        RAISE EXCEPTION 'setting % refused: %', name, rule USING ERRCODE = 'HL001',
+            DETAIL = json_build_array(json_build_object('field', name, 'rule', 'min', 'message', rule))::text;
     END IF;
     UPDATE hler.setting AS s SET value = setting_set.value WHERE s.name = setting_set.name;
     RETURN was;

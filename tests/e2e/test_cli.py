@@ -83,6 +83,13 @@ def test_following_is_prompt(stack):
     assert lag < 0.9, "a look a second is too slow"
 
 
+def test_who_follows_hears_how_it_ended(stack):
+    for script, code in (("echo said", 0), ("echo said; exit 3", 1)):
+        operation = stack.submit("test.shell", {"script": script})
+        assert stack.hler("log", str(operation), "--follow", code=code) == "said\n"
+        assert stack.hler("log", str(operation)) == "said\n"
+
+
 def test_an_attempt_that_never_ran_has_no_output_to_wait_for(stack):
     began = time.monotonic()
     stack.hler("submit", "test.forbidden", "--follow", code=None)

@@ -52,6 +52,7 @@ def stack_where_all_is_well(tmp_path_factory):
         if not name.endswith(".d"):
             os.symlink(f"{BUILD}/libexec/executors/{name}", f"{executors}/{name}")
     write(f"{executors}/make", only(docs.blocks("worker/executors/README.md", "sh")), 0o755)
+    write(f"{executors}/forgotten", "#!/bin/sh\n", 0o644)
     write(f"{roots}/Makefile", "all:\n\t@echo made $@\n")
     write(f"{roots}/documented.yml", only(docs.blocks("worker/executors/collection/aegir/hler/README.md", "yaml")))
     stack = Stack("--workers", "1", "--set", f'worker.executor_dir="{executors}"',
@@ -59,6 +60,10 @@ def stack_where_all_is_well(tmp_path_factory):
     stack.apply(TYPES)
     yield stack
     stack.down()
+
+
+def test_an_executor_without_the_right_to_be_executed_is_told(well):
+    assert "/forgotten: cannot be executed" in well.log("worker-1")
 
 
 def test_no_block_is_forgotten():

@@ -231,6 +231,20 @@ def test_a_worker_that_says_goodbye(db):
     assert db.one("SELECT note FROM hler.pools") == "no live worker"
 
 
+def test_pools_are_those_that_matter(db):
+    def pools():
+        return [name for name, in db.rows("SELECT name FROM hler.pools ORDER BY name")]
+    assert not pools()
+    db.beat()
+    assert pools() == ["default"], "before any type is there"
+    db.type(pool="web")
+    op = db.submit()
+    db.type(version=2)
+    assert pools() == ["default", "web"], "by what is ready there"
+    db.one("SELECT hler.cancel(%s)", [op], "front")
+    assert pools() == ["default"]
+
+
 def test_run_at_and_start_by(db):
     db.type()
     op = db.submit(run_at="2100-01-01")
@@ -264,7 +278,8 @@ def test_retry_makes_a_new_operation_in_which_success_stands(db):
     db.run(offer)
     db.run(db.offer()[0])
     assert db.states(again) == ("succeeded", ["succeeded"] * 3)
-    assert db.rows("SELECT retry_of, priority, actor FROM hler.operations WHERE id = %s", [again]) == [(op, 7, "jo")]
+    assert db.rows("SELECT retry_of, retry_reason, priority, actor FROM hler.operations WHERE id = %s", [again]) == [
+        (op, "disk was full", 7, "jo")]
     with pytest.raises(Fault) as over:
         db.one("SELECT hler.retry(%s)", [again], "front")
     assert over.value.code == "HL409"

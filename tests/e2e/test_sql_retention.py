@@ -115,7 +115,7 @@ def test_what_was_set_aside_goes_by_age_and_number(db):
 
 
 def test_settings_are_the_operators(db):
-    for args, code in ((["nothing", 1], "HL404"), (["dead_keep_most", -1], "HL001")):
+    for args, code in ((["nothing", 1], "HL404"), (["dead_keep_most", -1], "HL001"), (["window_min", 0], "HL001")):
         with pytest.raises(Fault) as refused:
             setting(db, *args)
         assert refused.value.code == code

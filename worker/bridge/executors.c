@@ -193,8 +193,12 @@ try_file(struct executors *all, const char *dir, const char *name)
     struct stat st;
 
     if (!ident_id_valid(name) || stat(path, &st) == -1 || !S_ISREG(st.st_mode) ||
-        access(path, X_OK) == -1 || executors_find(all, name) != NULL)
+        executors_find(all, name) != NULL)
         return;
+    if (access(path, X_OK) == -1) {
+        log_warn("executor=%s: cannot be executed, so there is none of this name: %m", path);
+        return;
+    }
     if (describe(path, &text) == -1)
         return;
     e = understand(&text, name, &err);

@@ -61,7 +61,8 @@ EXAMPLES = r'''
 - name: One line of a list
   aegir.hler.emit:
     field: backups
-    value: {file: "{{ backup.path }}", bytes: "{{ backup.size | int }}"}
+    # One template for all: ansible-core before 2.19 makes text of a number in a template of its own.
+    value: "{{ {'file': backup.path, 'bytes': backup.size | int} }}"
     mode: append
 '''
 
