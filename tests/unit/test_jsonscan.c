@@ -318,8 +318,7 @@ main(void)
         cmocka_unit_test(test_good),     cmocka_unit_test(test_bad),
         cmocka_unit_test(test_prefixes), cmocka_unit_test(test_depth),
         cmocka_unit_test(test_counts),   cmocka_unit_test(test_plain),
-        cmocka_unit_test(test_member),
-        cmocka_unit_test(values_are_counted),
+        cmocka_unit_test(test_member),   cmocka_unit_test(values_are_counted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
