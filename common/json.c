@@ -1,5 +1,6 @@
 #include "common/json.h"
 
+#include <json-c/printbuf.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,8 +64,11 @@ json_parse_checked(const char *text, size_t len)
     struct json_tokener *tokener = json_tokener_new_ex(TOKENER_DEPTH);
     struct json_object *object;
 
-    if (tokener == NULL)
+    /* Room for any string in it.  Where json-c finds no memory for a longer one it drops a piece in
+     * silence (0.16, printbuf_memappend_fast in json_tokener.c). */
+    if (tokener == NULL || printbuf_memset(tokener->pb, 0, 0, (int)len) == -1)
         log_panic("json: no memory");
+    printbuf_reset(tokener->pb);
     object = json_tokener_parse_ex(tokener, text, (int)len);
     /* What jsonscan has let through is not wrong; without memory json-c says "success". */
     if (object == NULL)

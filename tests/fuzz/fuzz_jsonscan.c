@@ -27,6 +27,8 @@ check_json(const char *text, size_t len)
     if (object == NULL)
         again_len = strlen(again);
     fuzz_check(jsonscan(again, again_len, &err) == 0);
+    if (json_object_is_type(object, json_type_object))
+        json_object_put(json_parse_checked(text, len)); /* finds all values that are in the text */
 }
 
 static void
