@@ -66,6 +66,15 @@ def test_grace_is_for_the_whole_group(spawner):
     assert b"unlocked" in attempt.output()
 
 
+def test_a_cancel_gives_no_less_than_the_request(spawner):
+    """Which has the executor's grace, too: a tool that needs it to save what it knows."""
+    attempt = spawner.sh("trap 'sleep 0.7; echo saved; exit 1' TERM; echo ready; while :; do sleep 0.05; done", grace=5000)
+    attempt.said(b"ready")
+    attempt.control("stop cancelled 100")
+    assert attempt.end().cause == "cancelled"
+    assert b"saved" in attempt.output()
+
+
 def test_leader_only_and_own_signal(spawner):
     attempt = spawner.sh("trap 'echo got; exit 9' INT; sh -c 'trap \"echo child got\" INT; sleep 1' & "
                          "echo ready; while :; do sleep 0.05; done", stop=signal.SIGINT, group=False)

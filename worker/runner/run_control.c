@@ -76,6 +76,9 @@ obey(struct runner *r, const char *line)
         const char *grace = behind(line, stops[i].prefix);
 
         if (grace != NULL && parse_ms(grace, &ms)) {
+            /* The line has the task's; the request has the executor's, too, if that is longer. */
+            if (stops[i].cause == END_CANCELLED && ms < r->request->grace_ms)
+                ms = r->request->grace_ms;
             run_stop(r, stops[i].cause, ms);
             return;
         }
