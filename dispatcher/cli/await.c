@@ -17,7 +17,6 @@
 #define LOOK_MS 1000
 #define LOOK_OUTPUT_MS 200 /* of output there is no hint: it would be one a line */
 #define LOOK_LEAST_MS 100
-#define OUTPUT_LATE_MS 5000
 #define NS_PER_S INT64_C(1000000000)
 
 struct await {
@@ -155,21 +154,9 @@ end_reached(struct cli *cli, const char *id, const struct pg_result *row)
 struct wait {
     struct cli *cli;
     const char *id;
-    struct output *output;   /* NULL = not followed */
-    int64_t output_until_ns; /* once ended: how long its output may be late; 0 = not ended */
+    struct output *output; /* NULL = not followed */
     bool settled;
 };
-
-/* The end and the output come by different queues: the output may be behind. */
-static bool
-output_is_in(struct wait *w)
-{
-    if (w->output == NULL || output_complete(w->output))
-        return true;
-    if (w->output_until_ns == 0)
-        w->output_until_ns = clock_mono_ns() + OUTPUT_LATE_MS * CLOCK_MS_NS;
-    return clock_mono_ns() >= w->output_until_ns;
-}
 
 /* Look once. */
 static int
@@ -193,7 +180,7 @@ look(struct wait *w)
     if (w->output != NULL && (code = output_more(w->output)) != CLI_OK)
         return code;
     (void)await_code(pg_get(row, 0, "state"), &settled);
-    if (!settled || !output_is_in(w))
+    if (!settled || (w->output != NULL && !output_is_in(w->output)))
         return CLI_OK;
     w->settled = true;
     if (w->output != NULL)

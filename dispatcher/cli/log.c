@@ -34,7 +34,7 @@ show(struct cli *cli, const struct output_options *what, bool follow)
         code = look(cli, what->operation, &settled, &outcome);
         if (code == CLI_OK)
             code = output_more(output);
-        if (code != CLI_OK || !follow || (settled && output_complete(output)))
+        if (code != CLI_OK || !follow || (settled && output_is_in(output)))
             break;
         if ((code = await_next(await)) != CLI_OK)
             break;

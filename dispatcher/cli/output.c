@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/json.h"
 #include "common/mem.h"
 #include "dispatcher/cli/lines.h"
@@ -17,6 +18,7 @@
 #define PAGE_TEXT "64"
 #define NUMBER_SIZE 24
 #define HEX 16
+#define LATE_MS 5000
 
 /* One attempt that was seen. */
 struct said {
@@ -36,6 +38,7 @@ struct output {
     size_t n;
     bool prefix; /* several attempts: say whose line it is */
     const struct said *current;
+    int64_t late_until_ns; /* once settled: how long what is missing may be late; 0 = not yet */
 };
 
 struct output *
@@ -228,6 +231,16 @@ output_complete(const struct output *output)
         if (!output->said[i].ended && !output->said[i].given_up)
             return false;
     return true;
+}
+
+bool
+output_is_in(struct output *output)
+{
+    if (output_complete(output))
+        return true;
+    if (output->late_until_ns == 0)
+        output->late_until_ns = clock_mono_ns() + LATE_MS * CLOCK_MS_NS;
+    return clock_mono_ns() >= output->late_until_ns;
 }
 
 /* A piece may be recorded after one that follows it: then it was not shown. */

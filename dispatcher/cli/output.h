@@ -30,6 +30,10 @@ int output_more(struct output *output) MUST_CHECK;
 /* All attempts have ended and all their output is in the tables, as of the last output_more(). */
 bool output_complete(const struct output *output);
 
+/* The same; or the operation is settled, and what is missing has been late for some seconds since the first of
+ * these calls.  The end and the output come by different queues. */
+bool output_is_in(struct output *output);
+
 /* Write the lines that never ended.  After following: say so when the output is not complete,
  * or when pieces arrived too late to be shown in their place. */
 void output_end(struct output *output, bool followed);

@@ -124,7 +124,8 @@ SELECT w.id,
                       WHERE x.kind = 'worker' AND x.name = w.id OR x.kind = 'pool' AND x.name = w.pool
                       ORDER BY x.kind DESC LIMIT 1) AS d ON true;
 
--- Those that matter: with workers, work or a drain, or named by the newest version of a type.
+-- Those that matter: with workers, a drain or work, or named by the newest version of a type.  Of work that is blocked behind other
+-- tasks it tells when these are over.  One phase each: an index has one.
 CREATE VIEW hler.pools AS
 SELECT p.name,
        (SELECT count(*) FROM hler.task AS t WHERE t.phase = 'ready' AND t.pool = p.name) AS ready,
@@ -149,10 +150,13 @@ SELECT p.name,
                   FROM hler.worker AS x WHERE x.pool = p.name AND hler_core.is_live(x, s)) AS w
  WHERE w.workers > 0 OR w.draining > 0
     OR EXISTS (SELECT FROM hler.drain AS d WHERE d.kind = 'pool' AND d.name = p.name)
-    OR EXISTS (SELECT FROM hler.task AS t WHERE t.phase IN ('ready', 'held') AND t.pool = p.name)
-    OR EXISTS (SELECT FROM hler.attempt AS a WHERE a.phase IN ('offered', 'taken') AND a.pool = p.name)
     OR EXISTS (SELECT FROM hler.task_type AS d WHERE d.pool = p.name AND NOT EXISTS (
-               SELECT FROM hler.operation_type AS n WHERE n.name = d.type AND n.version > d.version));
+               SELECT FROM hler.operation_type AS n WHERE n.name = d.type AND n.version > d.version))
+    OR EXISTS (SELECT FROM hler.task AS t WHERE t.phase = 'ready' AND t.pool = p.name)
+    OR EXISTS (SELECT FROM hler.task AS t WHERE t.phase = 'waiting' AND t.pool = p.name)
+    OR EXISTS (SELECT FROM hler.task AS t WHERE t.phase = 'held' AND t.pool = p.name)
+    OR EXISTS (SELECT FROM hler.attempt AS a WHERE a.phase = 'offered' AND a.pool = p.name)
+    OR EXISTS (SELECT FROM hler.attempt AS a WHERE a.phase = 'taken' AND a.pool = p.name);
 
 CREATE VIEW hler.catalog AS
 SELECT t.name, t.version, t.version = max(t.version) OVER (PARTITION BY t.name) AS newest, t.description,

@@ -7,7 +7,8 @@ CREATE FUNCTION hler_core.drain(kind text, name text, actor text, reason text) R
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF kind = 'worker' AND NOT EXISTS (SELECT FROM hler.worker AS w WHERE w.id = drain.name)
-       OR kind = 'pool' AND NOT EXISTS (SELECT FROM hler.pool AS p WHERE p.name = drain.name) THEN
+       OR kind = 'pool' AND NOT EXISTS (SELECT FROM hler.pool AS p WHERE p.name = drain.name)
+                          AND NOT EXISTS (SELECT FROM hler.worker AS w WHERE w.pool = drain.name) THEN
         RAISE EXCEPTION 'no % %', kind, name USING ERRCODE = 'HL404';
     END IF;
     INSERT INTO hler.drain AS d (kind, name, login, actor, reason)

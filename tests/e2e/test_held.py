@@ -21,6 +21,10 @@ def test_a_worker_that_comes_back_settles_it(make_stack):
     go = stack.path("go")
     operation = held(stack, f"while [ ! -e {go} ]; do sleep 0.05; done; echo done")
     stack.hler("show", str(operation), "--json")
+    stack.hler("log", str(operation), "--follow", code=5) # and does not wait for a worker that may never come back
+    assert "the output is not complete" in stack.last_error
+    stack.hler("retry", str(operation), code=2)
+    assert "hler retry --lost" in stack.last_error
     open(go, "w", encoding="utf-8").close() # the program ends while its worker is away
     stack.signal("worker-1", signal.SIGCONT)
     assert stack.wait(operation, ["succeeded"])["state"] == "succeeded"

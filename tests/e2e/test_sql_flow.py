@@ -241,8 +241,16 @@ def test_pools_are_those_that_matter(db):
     op = db.submit()
     db.type(version=2)
     assert pools() == ["default", "web"], "by what is ready there"
+    db.offer()
+    assert pools() == ["default", "web"], "by what is offered"
     db.one("SELECT hler.cancel(%s)", [op], "front")
     assert pools() == ["default"]
+    later = db.submit(version=1, run_at="2999-01-01")
+    assert pools() == ["default", "web"], "by what waits for its time"
+    db.one("SELECT hler.cancel(%s)", [later], "front")
+    assert pools() == ["default"]
+    db.one("SELECT hler_core.drain('pool', 'web', 'jo', NULL)", user="oper")
+    assert pools() == ["default", "web"], "by its drain"
 
 
 def test_run_at_and_start_by(db):
