@@ -1,7 +1,5 @@
 /* Lets each allocation of json_parse_checked() fail in turn, in a child: it is to end loudly, or to read the whole text.  json-c
  * itself leaves out what it has no memory for.  Prints how many children did what; exit 1 when one has lost something. */
-#include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/json.h"
+#include "tests/faults/nomem.c" /* its allocator, armed from inside */
 
 #define ALLOCATIONS 150 /* more than it takes */
 
@@ -23,49 +22,16 @@ static const char text[] = "{\"v\":1,\"session\":\"23e86be6-b870-4a6b-af18-d15b0
                            "\"one\\ntwo\\nthree\\nfour\\nfive\\nsix\\nseven\\neight\\nnine\\nten\\n"
                            "eleven\\ntwelve\\nthirteen\",\"g\":true}";
 
-/* The C library's own names for them. */
-extern void *__libc_malloc(size_t size);
-extern void *__libc_calloc(size_t n, size_t size);
-extern void *__libc_realloc(void *old, size_t size);
-
-static int left = -1; /* until one fails; -1 = none does */
-
-static bool
-fails(void)
-{
-    if (left == -1 || left-- > 0)
-        return false;
-    errno = ENOMEM;
-    return true;
-}
-
-void *
-malloc(size_t size)
-{
-    return fails() ? NULL : __libc_malloc(size);
-}
-
-void *
-calloc(size_t n, size_t size)
-{
-    return fails() ? NULL : __libc_calloc(n, size);
-}
-
-void *
-realloc(void *old, size_t size)
-{
-    return fails() ? NULL : __libc_realloc(old, size);
-}
-
 /* In the child: 0 = all of the text is there. */
 static int
 read_with(int allocations)
 {
+    struct nomem armed = {.at = (uint64_t)allocations + 1};
     struct json_object *object;
 
-    left = allocations;
+    shared = &armed;
     object = json_parse_checked(text, sizeof text - 1);
-    left = -1;
+    shared = NULL;
     return strcmp(json_text(object, NULL), text) != 0;
 }
 
