@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 #include "common/json.h"
-#include "tests/faults/nomem.c" /* its allocator, armed from inside */
+/* Its allocator, armed from inside. */
+#include "tests/faults/nomem.c" // NOLINT(bugprone-suspicious-include)
 
 #define ALLOCATIONS 150 /* more than it takes */
 
