@@ -9,14 +9,14 @@
 /* What a worker whose output floods is to hear (protocol section 4, Flood): whether tasks start
  * elsewhere.  Times are CLOCK_MONOTONIC. */
 
-struct start {
+struct floods_start {
     char worker[LIMIT_ID_BYTES + 1];
     int64_t at_ns; /* 0 = never */
 };
 
 struct floods {
-    struct start last;
-    struct start before; /* the last one at another worker than that */
+    struct floods_start last;
+    struct floods_start before; /* the last one at another worker than that */
 };
 
 /* A task has started at this worker. */
