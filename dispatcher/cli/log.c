@@ -81,7 +81,8 @@ const struct command command_log = {
     .help =
         "Standard output and standard error, in the order in which they were written.  With\n"
         "several tasks each line has its task's name in front.  On a terminal control\n"
-        "characters are made visible unless --raw is given.  With --json: a line of JSON each.\n\n"
+        "characters are made visible unless --raw is given.  With --json: a line of JSON each.\n"
+        "With --follow the exit code says how the operation ended.\n\n"
         "  hler log last --follow\n"
         "  hler log 0190f2a4 --task build --raw >build.log\n",
     .run = run,
