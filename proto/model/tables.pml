@@ -3,6 +3,7 @@
 #define SAID_LOST(a) (lost_said[a] || declined[a] && ran[a])
 #define END_OF(a) (over_stopped[a] -> ATTEMPT_CANCELLED : (over_lease[a] -> ATTEMPT_FAILED : ATTEMPT_SUCCEEDED))
 #define HAS_ENDED(a) (at[a] == ATTEMPT_SUCCEEDED || at[a] == ATTEMPT_FAILED || at[a] == ATTEMPT_CANCELLED)
+#define LIVES(a) (at[a] == ATTEMPT_GRANTED || at[a] == ATTEMPT_STARTED || at[a] == ATTEMPT_LOST)
 #define NEVER_RAN(a) (!ran[a] && declined[a] && (at[a] == ATTEMPT_GRANTED || at[a] == ATTEMPT_LOST && !lost_said[a]))
 
 inline settle_attempt(a) {
@@ -14,7 +15,7 @@ inline settle_attempt(a) {
         :: else
         fi;
         if
-        :: (at[a] == ATTEMPT_GRANTED || at[a] == ATTEMPT_LOST) && ran[a] && (!SAID_LOST(a) || over[a]) ->
+        :: (at[a] == ATTEMPT_GRANTED || at[a] == ATTEMPT_LOST) && ran[a] && !SAID_LOST(a) && !over[a] ->
             move(a, ATTEMPT_STARTED)
         :: else
         fi;
@@ -24,7 +25,7 @@ inline settle_attempt(a) {
         :: else
         fi;
         if
-        :: (at[a] == ATTEMPT_STARTED || at[a] == ATTEMPT_LOST) && over[a] -> move(a, END_OF(a))
+        :: LIVES(a) && over[a] -> move(a, END_OF(a))
         :: else
         fi
     fi
@@ -35,12 +36,11 @@ inline settle_task(a) {
     :: newest == a ->
         if
         :: at[a] == ATTEMPT_LOST && (task == TASK_QUEUED || task == TASK_RUNNING) -> move_task(TASK_HELD)
-        :: (at[a] == ATTEMPT_STARTED || HAS_ENDED(a)) && (task == TASK_QUEUED || task == TASK_HELD) ->
-            move_task(TASK_RUNNING)
+        :: at[a] == ATTEMPT_STARTED && (task == TASK_QUEUED || task == TASK_HELD) -> move_task(TASK_RUNNING)
         :: else
         fi;
         if
-        :: task == TASK_RUNNING && HAS_ENDED(a) ->
+        :: (task == TASK_QUEUED || task == TASK_RUNNING || task == TASK_HELD) && HAS_ENDED(a) ->
             if
             :: at[a] == ATTEMPT_FAILED && !cancel_asked && a + 1 < A -> move_task(TASK_WAITING)
             :: at[a] == ATTEMPT_FAILED && (cancel_asked || a + 1 == A) -> move_task(TASK_FAILED)
@@ -83,7 +83,6 @@ inline settle(a) {
 #endif
 
 #define KNOWN(a) (at[a] != 0)
-#define LIVES(a) (at[a] == ATTEMPT_GRANTED || at[a] == ATTEMPT_STARTED || at[a] == ATTEMPT_LOST)
 #ifdef NO_INSTANCE
 #define OWNS(m, a) (ID(owner[a]) == ID(m))
 #define MAY_CLAIM(m) true

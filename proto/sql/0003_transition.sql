@@ -14,15 +14,15 @@ INSERT INTO hler_core.transition
 SELECT kind, from_state, to_state
   FROM (VALUES
     ('attempt', 'offered',  'granted void'),
-    ('attempt', 'granted',  'started void lost'),
+    ('attempt', 'granted',  'started succeeded failed timed_out cancelled void lost'),
     ('attempt', 'started',  'succeeded failed timed_out cancelled lost'),
     ('attempt', 'lost',     'started succeeded failed timed_out cancelled void'),
     ('task', 'blocked',     'ready waiting skipped cancelled'),
     ('task', 'waiting',     'ready cancelled failed'),
     ('task', 'ready',       'queued waiting cancelled failed'),
-    ('task', 'queued',      'running ready waiting held cancelled failed'),
+    ('task', 'queued',      'running succeeded ready waiting held cancelled failed'),
     ('task', 'running',     'succeeded failed cancelled held ready waiting'),
-    ('task', 'held',        'running succeeded failed cancelled ready'),
+    ('task', 'held',        'running succeeded failed cancelled ready waiting'),
     ('operation', 'pending', 'running waiting held succeeded failed cancelled'),
     ('operation', 'running', 'succeeded failed cancelled held waiting'),
     ('operation', 'waiting', 'running pending cancelled failed'),

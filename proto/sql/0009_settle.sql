@@ -46,7 +46,7 @@ END $$;
 
 CREATE TYPE hler_core.attempt_ref AS (task uuid, attempt int);
 
--- One step of many attempts.  No condition on the state here: it would lead the planner to
+-- One step of many attempts; new_state NULL: to the end that each has told of.  No condition on the state here: it would lead the planner to
 -- the index of all running ones.
 CREATE FUNCTION hler_core.move_attempts(refs hler_core.attempt_ref[], new_state text) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -57,8 +57,9 @@ BEGIN
         UPDATE hler.attempt AS a
            SET state = coalesce(new_state, a.end_state),
                granted_at = CASE WHEN new_state = 'granted' THEN moment ELSE a.granted_at END,
-               lost_at = CASE new_state WHEN 'lost' THEN moment WHEN 'started' THEN NULL ELSE a.lost_at END,
-               lost_ms = CASE new_state WHEN 'lost' THEN hler_core.elapsed_at_most() WHEN 'started' THEN NULL ELSE a.lost_ms END,
+               lost_at = CASE coalesce(new_state, 'started') WHEN 'lost' THEN moment WHEN 'started' THEN NULL ELSE a.lost_at END,
+               lost_ms = CASE coalesce(new_state, 'started') WHEN 'lost' THEN hler_core.elapsed_at_most() WHEN 'started' THEN NULL
+                                                             ELSE a.lost_ms END,
                finished_at = CASE WHEN new_state IS NULL OR new_state = 'void' THEN moment ELSE a.finished_at END
           FROM unnest(refs) AS w WHERE a.task = w.task AND a.attempt = w.attempt;
     END IF;
@@ -92,8 +93,7 @@ DECLARE
     ending  boolean; -- some were lost by their worker's word
 BEGIN
     SELECT array_agg(f.ref) FILTER (WHERE f.state = 'offered' AND (f.ran OR f.lost_said)),
-           array_agg(f.ref) FILTER (WHERE f.state IN ('offered', 'granted', 'lost') AND f.ran
-                                      AND (NOT f.lost_said OR f.over)),
+           array_agg(f.ref) FILTER (WHERE f.state IN ('offered', 'granted', 'lost') AND f.ran AND NOT f.lost_said AND NOT f.over),
            array_agg(f.ref) FILTER (WHERE f.state IN ('offered', 'granted', 'started') AND f.lost_said AND NOT f.over),
            array_agg(f.ref) FILTER (WHERE f.state IN ('offered', 'granted', 'started', 'lost') AND f.over),
            array_agg(f.ref) FILTER (WHERE NOT f.ran AND (f.state IN ('offered', 'granted')
@@ -140,6 +140,13 @@ LANGUAGE sql VOLATILE AS $$
                hler_core.setting('retry_delay_max_ms')) * (0.75 + random() / 2)::numeric)::bigint)
 $$;
 
+-- How many attempts of a task have really started.
+CREATE FUNCTION hler_core.tries(task uuid) RETURNS int
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT count(*) FROM hler.attempt AS a WHERE a.task = tries.task AND a.started_at IS NOT NULL);
+END $$;
+
 -- Tasks whose newest attempt is running or lost.
 CREATE FUNCTION hler_core.settle_living(tasks uuid[]) RETURNS bigint
 LANGUAGE plpgsql AS $$
@@ -151,16 +158,17 @@ BEGIN
            cause = CASE WHEN a.state = 'lost' THEN 'lost' END,
            message = CASE WHEN a.state = 'lost' THEN coalesce(a.message, 'nothing is heard of worker ' || a.worker) END,
            started_at = CASE WHEN a.started_at IS NULL THEN t.started_at ELSE coalesce(t.started_at, clock_timestamp()) END,
-           tries = (SELECT count(*) FROM hler.attempt AS x WHERE x.task = t.id AND x.started_at IS NOT NULL)
+           tries = hler_core.tries(t.id)
       FROM hler.attempt AS a
      WHERE t.id = ANY (tasks) AND a.task = t.id AND a.attempt = t.attempt
        AND (a.state = 'lost' AND t.state IN ('queued', 'running', 'held')
-            OR a.state IN ('started', 'succeeded', 'failed', 'timed_out', 'cancelled') AND t.state IN ('queued', 'held'));
+            OR a.state = 'started' AND t.state IN ('queued', 'held'));
     GET DIAGNOSTICS moved = ROW_COUNT;
     RETURN moved;
 END $$;
 
--- Tasks whose newest attempt has ended: the end, or another try.
+-- Tasks whose newest attempt has ended: the end, or another try.  One that was not yet running has been meanwhile, all of it within one
+-- batch of events: a second update of the row would tell nobody anything that is still true.
 CREATE FUNCTION hler_core.settle_ended(tasks uuid[]) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -168,18 +176,21 @@ DECLARE
 BEGIN
     UPDATE hler.task AS t
        SET state = CASE WHEN v.again THEN 'waiting' WHEN a.state = 'timed_out' THEN 'failed' ELSE a.state END,
-           ready_at = CASE WHEN v.again THEN hler_core.retry_at(d.retry_delay_ms, t.tries) ELSE t.ready_at END,
+           ready_at = CASE WHEN v.again THEN hler_core.retry_at(d.retry_delay_ms, r.tries) ELSE t.ready_at END,
+           started_at = coalesce(t.started_at, clock_timestamp()),
+           tries = r.tries,
            finished_at = CASE WHEN v.again THEN NULL ELSE clock_timestamp() END,
            cause = CASE WHEN v.again OR NOT v.worn_out THEN a.cause ELSE 'retry_limit' END,
            message = CASE WHEN v.again OR NOT v.worn_out THEN a.message
-                          ELSE left(concat_ws(', ', t.tries || ' tries', a.cause, a.message), 1000) END
+                          ELSE left(concat_ws(', ', r.tries || ' tries', a.cause, a.message), 1000) END
       FROM hler.task AS own, hler.attempt AS a, hler.task_type AS d, hler.operation AS o,
+           LATERAL (SELECT CASE own.state WHEN 'running' THEN own.tries ELSE hler_core.tries(own.id) END AS tries) AS r,
            LATERAL (SELECT CASE WHEN d.repeatable AND a.cause = 'lease'
                                 THEN greatest(d.max_tries, hler_core.setting('lost_tries_max'))
                                 WHEN a.retryable THEN d.max_tries ELSE 1 END AS most) AS m,
-           LATERAL (SELECT a.state = 'failed' AND own.tries < m.most AND o.cancel_requested_at IS NULL AS again,
-                           a.state = 'failed' AND m.most > 1 AND own.tries >= m.most AS worn_out) AS v
-     WHERE own.id = ANY (tasks) AND own.state = 'running' AND a.task = own.id AND a.attempt = own.attempt
+           LATERAL (SELECT a.state = 'failed' AND r.tries < m.most AND o.cancel_requested_at IS NULL AS again,
+                           a.state = 'failed' AND m.most > 1 AND r.tries >= m.most AS worn_out) AS v
+     WHERE own.id = ANY (tasks) AND own.state IN ('queued', 'running', 'held') AND a.task = own.id AND a.attempt = own.attempt
        AND a.state IN ('succeeded', 'failed', 'timed_out', 'cancelled')
        AND d.id = own.task_type AND o.id = own.operation AND t.id = own.id;
     GET DIAGNOSTICS moved = ROW_COUNT;

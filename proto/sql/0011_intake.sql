@@ -46,10 +46,10 @@ BEGIN
     ends AS MATERIALIZED (
         SELECT f.*, CASE WHEN f.misfit THEN 'failed' ELSE f.fin ->> 'state' END AS end_state FROM fitted AS f),
     steps AS MATERIALIZED (
-        SELECT e.*, CASE WHEN b.state = 'granted' AND e.numbered > 0
-                          AND NOT (e.lost OR e.declined OR b.lost_said OR b.declined) THEN 'started'
-                         WHEN b.state = 'started' AND b.results_recorded + e.results >= (e.fin ->> 'results')::int
-                         THEN e.end_state END AS step
+        SELECT e.*, CASE WHEN b.state = 'started' OR b.state = 'granted' AND e.numbered > 0
+                               AND NOT (e.lost OR e.declined OR b.lost_said OR b.declined)
+                         THEN CASE WHEN b.results_recorded + e.results >= (e.fin ->> 'results')::int THEN e.end_state
+                                   WHEN b.state = 'granted' THEN 'started' END END AS step
           FROM ends AS e JOIN hler.attempt AS b ON b.task = e.task AND b.attempt = e.attempt),
     told AS (
         UPDATE hler.attempt AS a

@@ -35,6 +35,24 @@ def test_silence_is_neither_failure_nor_licence_to_run_again(db):
     assert db.states(op) == ("succeeded", ["succeeded"])
 
 
+@pytest.mark.parametrize("began", [True, False])
+def test_what_was_lost_and_ends_is_tried_again_like_any_other(db, began):
+    db.type(max_tries=2)
+    op = db.submit()
+    db.beat()
+    offer = granted(db)
+    if began:
+        db.events([(offer, "started", 1, {})])
+    db.silence()
+    assert db.states(op) == ("held", ["held"])
+    db.events([(offer, "started", 1, {}), (offer, "finished", 2, finished("failed", retryable=True))])
+    assert db.rows("SELECT state, tries, started_at IS NULL, finished_at IS NULL FROM hler.tasks") == [("waiting", 1, False, True)]
+    assert db.rows("SELECT state, lost_at IS NULL, lost_ms IS NULL FROM hler.attempt") == [("failed", True, True)]
+    db.later(op)
+    db.run(db.offer()[0], "failed", retryable=True)
+    assert db.rows("SELECT state, tries, cause FROM hler.tasks") == [("failed", 2, "retry_limit")]
+
+
 def test_a_grant_that_never_arrived_comes_back(db):
     db.type()
     op = db.submit()

@@ -58,6 +58,7 @@ def test_without_this_guard_something_is_violated(checks, name):
 
 
 @pytest.mark.parametrize("kind, old, new", [("attempt", "lost", "started"), ("attempt", "granted", "void"),
+                                            ("attempt", "granted", "succeeded"), ("task", "queued", "succeeded"),
                                             ("task", "held", "running")])
 def test_the_arrows_are_those_of_the_table(tmp_path, kind, old, new):
     table = transitions()
