@@ -93,7 +93,7 @@ def test_what_was_prepared_but_not_granted_is_forgotten(one_worker):
     spool = stack.path("spool/worker-1")
     kept = next(d for d in os.listdir(f"{spool}/done"))
     stack.kill("worker-1")
-    shutil.copytree(f"{spool}/done/{kept}", f"{spool}/new.{kept}")
+    shutil.copytree(f"{spool}/done/{kept}", f"{spool}/new.{kept}", ignore=shutil.ignore_patterns("ctl"))
     os.remove(f"{spool}/new.{kept}/journal")
     stack.restart("worker-1")
     assert stack.wait(stack.shell("true"))["state"] == "succeeded"

@@ -247,7 +247,7 @@ test_failed_move_is_tried_again(void **state)
     assert_int_equal(mkdirat(f->spool.dir_fd, name, 0700), 0);
     assert_int_equal(mkdirat(f->spool.done_fd, name, 0700), 0);
     assert_int_equal(mkdirat(f->spool.done_fd, inside, 0700), 0); /* in the way */
-    done_move(&f->done, &f->spool, name);
+    done_move(&f->done, &f->spool, name, true);
     done_move_late(&f->done, &f->spool);
     assert_int_equal(faccessat(f->spool.dir_fd, name, F_OK, 0), 0);
     assert_int_equal(unlinkat(f->spool.done_fd, inside, AT_REMOVEDIR), 0);

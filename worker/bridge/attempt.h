@@ -63,6 +63,7 @@ struct attempt {
     /* Its directory. */
     bool prepared;  /* it lies ready for the grant */
     bool in_done;   /* below done/, being sent again */
+    bool tidy;      /* its end was read, and says that no process was left behind */
     int journal_fd; /* -1 = not open */
     int watch;      /* inotify; -1 = none */
     struct attempt *next_watched;

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/file.h"
 #include "common/json.h"
@@ -13,27 +12,16 @@
 #include "proto/limits.h"
 #include "worker/bridge/environment.h"
 #include "worker/bridge/executors.h"
-#include "worker/runner/request.h"
+#include "worker/bridge/spare.h"
 
-/* No attempt's name begins so: a task's id is a UUID. */
-#define PREPARED "new."
-#define SPARES 4
 #define HEAD_BYTES UUID_TEXT_SIZE /* of an offer's file: the boot's id and a newline */
 #define PATH_SIZE (IDENT_NAME_SIZE + 16)
-#define DIR_MODE 0700
 #define FILE_MODE 0600
 
 static char *
 prepared_name(const struct attempt *a, char out[static PATH_SIZE])
 {
-    snprintf(out, PATH_SIZE, PREPARED "%s", a->text);
-    return out;
-}
-
-static char *
-spare_name(size_t number, char out[static PATH_SIZE])
-{
-    snprintf(out, PATH_SIZE, PREPARED "spare.%zu", number);
+    snprintf(out, PATH_SIZE, ATTEMPT_DIR_PREPARED "%s", a->text);
     return out;
 }
 
@@ -41,64 +29,6 @@ static bool
 runs_program(const struct attempt *a)
 {
     return strcmp(a->offer.executor, EXECUTORS_NONE) != 0;
-}
-
-static int
-open_dir(const struct spool *spool, const char *name)
-{
-    return openat(spool->dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-}
-
-/* A directory, with all that a program needs beside its offer.  Each file costs more to make and to
- * remove than all else that is done for an attempt here.  Returns its descriptor. */
-static int
-make(const struct spool *spool, const char *name, bool for_program)
-{
-    CLEANUP(file_cleanup_close) int fd = -1;
-
-    /* EEXIST: an earlier try failed half way; its name is as good as none. */
-    if (mkdirat(spool->dir_fd, name, DIR_MODE) == -1 &&
-        (errno != EEXIST || file_remove_tree(spool->dir_fd, name) == -1 ||
-         mkdirat(spool->dir_fd, name, DIR_MODE) == -1))
-        return -1;
-    fd = open_dir(spool, name);
-    if (fd == -1)
-        return -1;
-    /* The FIFO is the runner's; made here, it is there before the grant. */
-    if (for_program &&
-        (mkfifoat(fd, REQUEST_CTL, FILE_MODE) == -1 || mkdirat(fd, REQUEST_WORK, DIR_MODE) == -1))
-        return -1;
-    return file_take(&fd);
-}
-
-int
-attempt_dir_make_spares(struct spool *spool)
-{
-    char name[PATH_SIZE];
-
-    while (spool->spares < SPARES) {
-        CLEANUP(file_cleanup_close) int fd = make(spool, spare_name(spool->spares, name), true);
-
-        if (fd == -1 || file_fill(fd, ATTEMPT_DIR_OFFER, FILE_MODE, "", 0) == -1 ||
-            file_fill(fd, ENVIRONMENT_VARS, FILE_MODE, "", 0) == -1)
-            return -1;
-        spool->spares++;
-    }
-    return 0;
-}
-
-/* Returns its descriptor, or -1: there is none. */
-static int
-take_spare(struct spool *spool, const char *name)
-{
-    char spare[PATH_SIZE];
-
-    if (spool->spares == 0)
-        return -1;
-    spool->spares--; /* if it cannot be taken, it is made again under that name */
-    if (renameat(spool->dir_fd, spare_name(spool->spares, spare), spool->dir_fd, name) == -1)
-        return -1;
-    return open_dir(spool, name);
 }
 
 /* What the program is told.  A file of its own, which it may spoil. */
@@ -139,10 +69,9 @@ attempt_dir_prepare(struct spool *spool, struct attempt *a)
     if (a->prepared)
         return 0;
     prepared_name(a, name);
-    if (runs_program(a))
-        fd = take_spare(spool, name);
+    fd = spare_take(spool, name);
     if (fd == -1)
-        fd = make(spool, name, runs_program(a));
+        fd = spare_new(spool, name, runs_program(a));
     if (fd == -1 || fill(spool, a, fd) == -1)
         return -1;
     a->prepared = true;
@@ -180,13 +109,13 @@ attempt_dir_remove(const struct spool *spool, struct attempt *a)
 bool
 attempt_dir_is_prepared(const char *entry)
 {
-    return strncmp(entry, PREPARED, sizeof PREPARED - 1) == 0;
+    return strncmp(entry, ATTEMPT_DIR_PREPARED, sizeof ATTEMPT_DIR_PREPARED - 1) == 0;
 }
 
 const char *
 attempt_dir_text(const char *entry)
 {
-    return attempt_dir_is_prepared(entry) ? entry + sizeof PREPARED - 1 : entry;
+    return attempt_dir_is_prepared(entry) ? entry + sizeof ATTEMPT_DIR_PREPARED - 1 : entry;
 }
 
 /* The file's bytes; NULL after logging.  *head_len is that of the boot's id. */

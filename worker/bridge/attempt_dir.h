@@ -13,14 +13,12 @@
 #define ATTEMPT_DIR_OFFER                                                                          \
     "offer" /* in it: the boot's id and a newline, then the offer as it came */
 
+/* No attempt's name begins so: a task's id is a UUID. */
+#define ATTEMPT_DIR_PREPARED "new."
+
 /* Make it under the other name, unless that was done.  0, or -1 with errno; what is left then is
  * removed by attempt_dir_remove(). */
 int attempt_dir_prepare(struct spool *spool, struct attempt *attempt) MUST_CHECK;
-
-/* Make a few empty ones ahead, where time matters less: making a file costs much more than writing to
- * one, most of all where many were removed (ext4 looks at each of those again).  0, or -1 with errno:
- * then the next attempt tells. */
-int attempt_dir_make_spares(struct spool *spool) MUST_CHECK;
 
 /* Granted: give it its name; prepares it if need be.  0, or -1 with errno. */
 int attempt_dir_take(struct spool *spool, struct attempt *attempt) MUST_CHECK;

@@ -1,5 +1,4 @@
-/* Finished journals, kept for a while.  What only the run needed is removed first: it may
- * be large, and inputs may be secret. */
+/* Finished journals, kept for a while, without what only the run needed. */
 #include "worker/bridge/done.h"
 
 #include <dirent.h>
@@ -17,9 +16,8 @@
 #include "common/mem.h"
 #include "proto/ident.h"
 #include "worker/bridge/attempt_dir.h"
-#include "worker/bridge/environment.h"
+#include "worker/bridge/spare.h"
 #include "worker/runner/journal.h"
-#include "worker/runner/request.h"
 
 #define NS_PER_S INT64_C(1000000000)
 
@@ -122,25 +120,10 @@ done_scan(struct done *done, const struct spool *spool)
     return 0;
 }
 
-/* What the run needed and nobody needs any more. */
-static void
-strip(const struct spool *spool, const char *name)
-{
-    static const char *const needless[] = {REQUEST_WORK,    REQUEST_CTL,      REQUEST_SOCKET,
-                                           REQUEST_OUTPUTS, ENVIRONMENT_VARS, ENVIRONMENT_SPEC};
-    char path[IDENT_NAME_SIZE + 16];
-
-    for (size_t i = 0; i < ARRAY_LEN(needless); i++) {
-        snprintf(path, sizeof path, "%s/%s", name, needless[i]);
-        if (file_remove_tree(spool->dir_fd, path) == -1)
-            log_warn("attempt=%s file=%s: cannot be removed: %m", name, needless[i]);
-    }
-}
-
 static int
-move_now(struct done *done, const struct spool *spool, const char *name)
+move_now(struct done *done, const struct spool *spool, const char *name, bool tidy)
 {
-    strip(spool, name);
+    spare_strip(spool, name, tidy);
     if (renameat(spool->dir_fd, name, spool->done_fd, name) == -1)
         return -1;
     append(done, describe(spool, name));
@@ -148,11 +131,11 @@ move_now(struct done *done, const struct spool *spool, const char *name)
 }
 
 void
-done_move(struct done *done, const struct spool *spool, const char *name)
+done_move(struct done *done, const struct spool *spool, const char *name, bool tidy)
 {
     struct done_entry *e;
 
-    if (move_now(done, spool, name) == 0)
+    if (move_now(done, spool, name, tidy) == 0)
         return;
     log_warn("attempt=%s: cannot be moved to " SPOOL_DONE ", which is tried again: %m", name);
     e = mem_alloc(sizeof *e);
@@ -168,7 +151,7 @@ done_move_late(struct done *done, const struct spool *spool)
     done->late = (struct done_list){0};
     for (; e != NULL; e = next) {
         next = e->next;
-        if (move_now(done, spool, e->name) == -1) {
+        if (move_now(done, spool, e->name, false) == -1) {
             add(&done->late, e);
             continue;
         }
@@ -240,17 +223,18 @@ mark_is_over(const struct done *done, const struct done_limits *limits)
 }
 
 static void
-remove_first(struct done *done, const struct spool *spool, struct done_list *list)
+remove_first(struct done *done, struct spool *spool, struct done_list *list)
 {
     struct done_entry *e = take_first(done, list);
 
-    if (file_remove_tree(spool->done_fd, e->name) == -1)
+    if ((e->is_mark || spare_recycle(spool, e->name) == -1) &&
+        file_remove_tree(spool->done_fd, e->name) == -1)
         log_warn("attempt=%s: cannot be removed from " SPOOL_DONE ": %m", e->name);
     free(e);
 }
 
 void
-done_expire(struct done *done, const struct spool *spool, const struct done_limits *limits)
+done_expire(struct done *done, struct spool *spool, const struct done_limits *limits)
 {
     while (done->journals.first != NULL && journal_is_over(done, limits))
         remove_first(done, spool, &done->journals);

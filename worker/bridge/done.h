@@ -26,9 +26,9 @@ struct done {
 /* Take in what lies there. -1 after logging. */
 int done_scan(struct done *done, const struct spool *spool) MUST_CHECK;
 
-/* Move the attempt's directory there, without what only its run needed.  Where that fails, which is logged, the directory
+/* Move the attempt's directory there, without what only its run needed (spare_strip(); tidy: see there).  Where that fails, which is logged, the directory
  * stays as it is until done_move_late(), or a restart, which finds it. */
-void done_move(struct done *done, const struct spool *spool, const char *name);
+void done_move(struct done *done, const struct spool *spool, const char *name, bool tidy);
 
 /* Try again what could not be moved.  Logs what it moved. */
 void done_move_late(struct done *done, const struct spool *spool);
@@ -55,7 +55,7 @@ struct done_limits {
 
 /* Remove the oldest until the rest is within the limits.  Marks have no bytes.  Ages count by CLOCK_BOOTTIME, from the
  * start of the program for what was there before: a clock that is set ends none. */
-void done_expire(struct done *done, const struct spool *spool, const struct done_limits *limits);
+void done_expire(struct done *done, struct spool *spool, const struct done_limits *limits);
 
 void done_free(struct done *done);
 

@@ -110,7 +110,7 @@ sender_finish(struct bridge *b, struct attempt *a)
     notices_forget_attempt(b, a);
     sender_close(b, a);
     if (!a->in_done)
-        done_move(&b->done, &b->spool, a->text);
+        done_move(&b->done, &b->spool, a->text, a->tidy);
     log_debug("attempt=%s all confirmed", a->text);
     attempt_free(&b->attempts, a);
     consumer_adjust(b);

@@ -46,6 +46,17 @@ stream_rewind(struct stream *s, uint64_t offset)
     stream_open(s, offset);
 }
 
+static void
+see_end(struct stream *s, const struct journal_record *record)
+{
+    const char *message, *outputs;
+    struct journal_end end;
+
+    s->end_seen = true;
+    s->attempt->tidy =
+        journal_end_parse(record, &end, &message, &outputs) == 0 && end.left_behind == 0;
+}
+
 enum stream_step
 stream_next(struct stream *s, struct journal_record *record)
 {
@@ -66,7 +77,7 @@ stream_next(struct stream *s, struct journal_record *record)
         }
         s->read_offset = record->end_offset;
         if (record->head.kind == JOURNAL_END)
-            s->end_seen = true;
+            see_end(s, record);
         if (is_bulk(record) == (s->class == STREAM_BULK)) {
             if (s->behind_since_ns == 0)
                 s->behind_since_ns = clock_mono_ns();

@@ -117,10 +117,10 @@ compose(const struct runner *r)
 }
 
 static void
-remove_file(const struct runner *r, const char *name)
+remove_socket(const struct runner *r)
 {
-    if (unlink(name) == -1 && errno != ENOENT)
-        log_warn("attempt=%s remove %s: %m", r->request->dir, name);
+    if (unlink(REQUEST_SOCKET) == -1 && errno != ENOENT)
+        log_warn("attempt=%s remove " REQUEST_SOCKET ": %m", r->request->dir);
 }
 
 static int
@@ -139,8 +139,7 @@ run_end(struct runner *r)
 {
     run_output_finish(r);
     run_emit_close(r);
-    remove_file(r, REQUEST_SOCKET);
-    remove_file(r, REQUEST_CTL);
+    remove_socket(r);
     if (append_end(r) == -1) {
         log_err("attempt=%s end record, will try again: %m", r->request->dir);
         runner_timer_set(r, TIMER_END, RETRY_MS);
