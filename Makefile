@@ -7,6 +7,8 @@
 
 CC      ?= gcc
 BUILD   ?= build
+# One spelling: the dependency files know objects by it, and others' would be taken for up to date.
+override BUILD := $(patsubst $(CURDIR)/%,%,$(BUILD))
 PREFIX  ?= /usr/local
 WERROR  ?= -Werror
 OPT     ?= -O2 -g
