@@ -67,6 +67,8 @@ forget(struct intake *in)
 static void
 process(struct intake *in)
 {
+    int64_t began_ns = clock_mono_ns();
+
     if (in->batch.n == 0 || loop_timer_armed(in->retry) || !post_is_up(in->post))
         return;
     loop_timer_stop(in->gather);
@@ -77,7 +79,7 @@ process(struct intake *in)
     flow_well(in->flow);
     mq_ack(in->consumer, in->batch.last_tag, true);
     in->busy_until_ns = in->batch.n - in->questions >= BUSY_ITEMS
-                            ? clock_mono_ns() + BUSY_GATHER_MS * CLOCK_MS_NS
+                            ? began_ns + BUSY_GATHER_MS * CLOCK_MS_NS
                             : 0;
     forget(in);
     if (in->moved)
