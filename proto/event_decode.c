@@ -184,12 +184,22 @@ type_agrees(enum event_kind kind, const char *word)
     return false;
 }
 
+/* A message with states of several attempts names none of them: both words are "-". */
+static bool
+names_it(const struct event *e, const char *operation, const char *task)
+{
+    bool attempt = strcmp(event_class(e->kind), "attempt") == 0;
+
+    if (event_numbered(e->kind) && !event_bulk(e->kind) && word_is(operation, NULL) && word_is(task, NULL))
+        return true;
+    return word_is(operation, e->operation) && word_is(task, attempt ? e->name.task : NULL);
+}
+
 static int
 check_key(const struct event *e, const char *user, const char *routing_key, struct fault *fault)
 {
     const char *words[KEY_WORDS + 1];
     char key[NAMES_SIZE];
-    bool attempt = strcmp(event_class(e->kind), "attempt") == 0;
     bool known = e->operation != NULL;
 
     if (strlen(routing_key) >= sizeof key)
@@ -203,7 +213,7 @@ check_key(const struct event *e, const char *user, const char *routing_key, stru
         return fault_set(fault, FAULT_BAD_KEY, "routing key: does not agree with the type");
     if (word_is(words[3], NULL) == known || (known && !ident_requester_valid(words[3])))
         return fault_set(fault, FAULT_BAD_KEY, "routing key: expected a requester, or -");
-    if (!word_is(words[4], e->operation) || !word_is(words[5], attempt ? e->name.task : NULL))
+    if (!names_it(e, words[4], words[5]))
         return fault_set(fault, FAULT_BAD_KEY, "routing key: names another operation or task");
     return 0;
 }

@@ -84,8 +84,9 @@ class Listener:
         self.messages, self.raw = [], []
 
     def events(self, operation):
-        """The events of one operation, as they came."""
-        return [e for key, _, body in self.read() if key.split(".")[4:5] == [str(operation)] for e in events_of(body)]
+        """The events of one operation, as they came.  Verdicts name it in their key; of what workers say it is in the event."""
+        return [e for key, _, body in self.read() for e in events_of(body)
+                if isinstance(e, dict) and str(operation) in (e.get("operation"), key.split(".")[4:5][0])]
 
     def close(self):
         self.connection.close()

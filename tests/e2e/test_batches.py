@@ -16,6 +16,7 @@ from test_dead import reject_all
 EVENTS = 150
 MOST = 64 # events in one message
 GATHER_MS = 3
+SEVERAL = 3 # with another one as many as there are slots
 EMIT = """
 import json, os, socket, sys, time
 s = socket.socket(socket.AF_UNIX)
@@ -59,6 +60,37 @@ def test_what_lies_ready_goes_together_and_in_order(one_worker):
         assert kinds <= {"output", "progress"} or kinds <= {"started", "result", "finished"}
         assert len({e["id"].rsplit(".", 1)[0] for e in body}) == 1
     assert [e["data"]["field"] for _, body in batches for e in body if e["type"] == KIND.format("result")] == ["one", "two"]
+    assert stack.one("SELECT count(*) FROM hler.dead_message") == 0
+
+
+def test_states_of_many_go_together(one_worker):
+    """While the worker is stopped three operations of one front end end, and one of another: what a listener gets is of several, but of one
+    front end."""
+    stack = one_worker
+    listener = stack.listener()
+    operations = [stack.shell(f"while [ ! -e {stack.path('go')} ]; do sleep 0.05; done") for _ in range(SEVERAL)]
+    stranger = stack.one("SELECT hler.submit('test.shell', %s)", json.dumps({"script": f"while [ ! -e {stack.path('go')} ]; do sleep 0.05; done"}),
+                         role="operator")
+    both = [*operations, stranger]
+    wait_for(lambda: [a for o in both for a in stack.attempts(o) if not a["started_at"]] == [] and all(map(stack.attempts, both)), what="the starts")
+    stack.signal("worker-1", signal.SIGSTOP)
+    open(stack.path("go"), "w", encoding="utf-8").close()
+    journals = glob.glob(stack.path("spool/worker-1/*/journal"))
+    assert len(journals) == len(both)
+    wait_for(lambda: all(is_let_go(journal) for journal in journals), what="the runners' ends")
+    stack.signal("worker-1", signal.SIGCONT)
+    for operation in both:
+        assert stack.wait(operation)["state"] == "succeeded"
+        stack.assert_complete(operation)
+        stack.assert_in_order(operation)
+    for operation in operations:
+        wait_for(lambda o=operation: sum("seq" in e for e in listener.events(o)) == stack.attempts(o)[0]["last_seq"])
+    mixed = [(key.split("."), body) for key, _, body in listener.messages if isinstance(body, list) and len({e["subject"] for e in body}) > 1]
+    listener.close()
+    assert mixed, "three ends, and none with another"
+    for key, body in mixed:
+        assert key[3:] == ["hler_frontend", "-", "-"] and {uuid.UUID(e["operation"]) for e in body} <= {uuid.UUID(str(o)) for o in operations}
+        assert {e["type"].split(".")[3] for e in body} <= {"started", "finished"}
     assert stack.one("SELECT count(*) FROM hler.dead_message") == 0
 
 

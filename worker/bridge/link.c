@@ -68,33 +68,34 @@ go_back(struct link *l, struct stream *s)
     link_queue(l, s);
 }
 
-/* mq_publish() may settle other flights before it returns, so the new one has its place
- * in the stream's row before the call. */
-static int
-publish_of_stream(struct link *l, const struct mq_message *message, struct stream *s, int i)
+/* A place in the stream's row for what is about to be published. */
+static void
+row_add(struct link *l, struct stream *s, int i)
 {
-    int before = s->flight_last;
-    int error;
-
-    if (before == -1)
+    if (s->flight_last == -1)
         s->flight_first = i;
     else
-        l->flights[before].next = i;
+        l->flights[s->flight_last].next = i;
     s->flight_last = i;
-    if (mq_publish(l->mq, message, (uint64_t)i) == 0)
-        return 0;
-    error = errno;
-    if (s->flight_first == i) {
+}
+
+/* It was not published: its place was the last. */
+static void
+row_drop(struct link *l, struct stream *s, int i)
+{
+    int before = s->flight_first;
+
+    if (before == i) {
         s->flight_first = s->flight_last = -1;
     } else {
+        while (l->flights[before].next != i)
+            before = l->flights[before].next;
         l->flights[before].next = -1;
         s->flight_last = before;
     }
     give_flight(l, i);
     if (s->failed && s->flight_first == -1)
         go_back(l, s);
-    errno = error;
-    return -1;
 }
 
 int
@@ -107,12 +108,73 @@ link_publish(struct link *l, const struct mq_message *message, const struct flig
         return -1;
     }
     i = take_flight(l, flight, message->len);
-    if (flight->stream != NULL)
-        return publish_of_stream(l, message, flight->stream, i);
     if (mq_publish(l->mq, message, (uint64_t)i) == 0)
         return 0;
     error = errno;
     give_flight(l, i);
+    errno = error;
+    return -1;
+}
+
+static bool
+has_flights(const struct link *l, size_t n)
+{
+    int i = l->free_flight;
+
+    while (n > 0 && i != -1) {
+        i = l->flights[i].next;
+        n--;
+    }
+    return n == 0;
+}
+
+/* Flights of all streams of the bundle, each the rider of the one before.  Returns the first. */
+static int
+board(struct link *l, const struct bundle *u, size_t bytes)
+{
+    int first = -1;
+
+    for (size_t n = u->n; n-- > 0;) {
+        const struct flight flight = {.kind = FLIGHT_RECORD,
+                                      .rider = first,
+                                      .stream = u->parts[n].stream,
+                                      .end_offset = u->parts[n].end_offset};
+
+        first = take_flight(l, &flight, n == 0 ? bytes : 0);
+        row_add(l, flight.stream, first);
+    }
+    return first;
+}
+
+static void
+unboard(struct link *l, int first)
+{
+    for (int i = first, next; i != -1; i = next) {
+        next = l->flights[i].rider;
+        row_drop(l, l->flights[i].stream, i);
+    }
+}
+
+/* mq_publish() may settle other flights before it returns, so the new ones have their places
+ * in the streams' rows before the call. */
+int
+link_publish_bundle(struct link *l)
+{
+    struct mq_message message = bundle_message(&l->bundle);
+    int error, first;
+
+    if (!has_flights(l, l->bundle.n)) {
+        errno = EAGAIN;
+        return -1;
+    }
+    first = board(l, &l->bundle, message.len);
+    if (mq_publish(l->mq, &message, (uint64_t)first) == 0) {
+        l->open_bundles++;
+        bundle_clear(&l->bundle);
+        return 0;
+    }
+    error = errno;
+    unboard(l, first);
     errno = error;
     return -1;
 }
@@ -160,7 +222,7 @@ stream_settle(struct link *l, struct stream *s)
     }
     if (s->failed) {
         go_back(l, s);
-    } else if (l->waiting != s) {
+    } else if (!bundle_has(&l->bundle, s)) {
         s->confirmed = s->read_offset;
         s->behind_since_ns = 0;
     }
@@ -173,6 +235,23 @@ fail(struct link *l, struct stream *s)
 {
     s->failed = true;
     link_forget(l, s);
+}
+
+/* All that went in one message.  What follows for one stream ends its own attempt at most. */
+static void
+settle_bundle(struct link *l, int first, bool arrived)
+{
+    l->open_bundles--;
+    for (int i = first, next; i != -1; i = next) {
+        struct stream *s = l->flights[i].stream;
+
+        next = l->flights[i].rider;
+        l->flights[i].settled = true;
+        l->flights[i].arrived = arrived;
+        if (!arrived)
+            fail(l, s);
+        stream_settle(l, s);
+    }
 }
 
 static void
@@ -188,11 +267,7 @@ link_settled(struct mq *mq, uint64_t cookie, enum mq_outcome outcome, void *ctx)
     else if (!arrived)
         back_off(l, outcome);
     if (f->kind == FLIGHT_RECORD) {
-        f->settled = true;
-        f->arrived = arrived;
-        if (!arrived)
-            fail(l, f->stream);
-        stream_settle(l, f->stream);
+        settle_bundle(l, (int)cookie, arrived);
         return;
     }
     if (f->kind == FLIGHT_NOTICE)
@@ -257,5 +332,5 @@ link_free(struct link *l)
     loop_timer_free(l->later);
     loop_timer_free(l->retry);
     loop_timer_free(l->soon);
-    buf_free(&l->body);
+    bundle_free(&l->bundle);
 }

@@ -4,10 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/buf.h"
 #include "common/mq.h"
-#include "proto/event.h"
-#include "proto/names.h"
+#include "worker/bridge/bundle.h"
 #include "worker/bridge/pace.h"
 #include "worker/bridge/round.h"
 #include "worker/bridge/stream.h"
@@ -30,9 +28,10 @@ enum flight_kind {
 struct flight {
     enum flight_kind kind;
     bool used, settled, arrived;
-    int next; /* of the same stream, or of the free ones; -1 = none */
+    int next;  /* of the same stream, or of the free ones; -1 = none */
+    int rider; /* FLIGHT_RECORD: of the next stream in the same message; -1 = none */
     int64_t taken_ns;
-    size_t bytes; /* of its message */
+    size_t bytes; /* of its message; 0 for a rider */
     struct stream *stream;
     uint64_t end_offset; /* FLIGHT_RECORD: behind the record, or the last of several */
     struct notice *notice;
@@ -46,19 +45,12 @@ struct link {
     struct flight flights[LINK_WINDOW];
     int free_flight;    /* first free one; -1 = window full */
     size_t open_bytes;  /* of all flights */
-    struct round round; /* of streams with something to read */
-
-    /* What was taken from a journal and is not published, while it is gathered or since it found no room. */
-    struct stream *waiting; /* NULL = none */
-    struct buf
-        body; /* of a batch, also while it is one event: that is what lies between the brackets */
-    size_t events;
-    char key[NAMES_SIZE], id[EVENT_ID_SIZE];
-    enum event_kind kind;
-    uint64_t end_offset;
+    size_t open_bundles;  /* messages from journals that are not settled */
+    struct round round;   /* of streams with something to read */
+    struct bundle bundle; /* what was taken from journals and is not published */
 
     struct pace pace;         /* shared on the link of bulk alone: states have no limit */
-    int64_t gather_until_ns;  /* CLOCK_MONOTONIC: what comes until then goes together; bulk alone */
+    int64_t gather_until_ns;  /* CLOCK_MONOTONIC: what comes until then goes together */
     struct loop_timer *later; /* until the pace allows more, or that */
     struct loop_timer *retry;
     struct loop_timer *soon;
@@ -71,8 +63,12 @@ void link_free(struct link *link);
 /* Room for a stream's next record.  What a new one says first finds some when others have used theirs up. */
 bool link_has_room(const struct link *link);
 
-/* Publish; *flight is copied into the window.  0; -1 EAGAIN or ENOTCONN: not now. */
+/* Publish; *flight, which is of no record, is copied into the window.  0; -1 EAGAIN or ENOTCONN: not now. */
 int link_publish(struct link *link, const struct mq_message *message, const struct flight *flight);
+
+/* Publish what the link's bundle holds, which is empty then: a flight for each of its streams.  0; -1 as above,
+ * and all is as before. */
+int link_publish_bundle(struct link *link);
 
 /* The stream may have something to read. */
 void link_queue(struct link *link, struct stream *stream);

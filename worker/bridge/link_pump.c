@@ -1,24 +1,21 @@
-/* Records on their way from the journals to the connection: a turn of a stream,
- * and what is prepared and found no room. */
+/* Records on their way from the journals to the connection: a turn of a stream, what of it goes together, and
+ * when. */
 #include "common/clock.h"
 #include "common/loop.h"
-#include "proto/event_batch.h"
 #include "worker/bridge/bridge.h"
 #include "worker/bridge/record.h"
 
 #define TURN_MESSAGES 8 /* of one stream before the next has its turn */
-/* A batch takes no more of the window than one full record of output. */
-#define BATCH_BYTES LIMIT_OUTPUT_BYTES
 /* In one go: a flood must not hold up a grant, which the same thread waits for. */
 #define PUMP_NS (CLOCK_MS_NS / 2)
 /* Each message has its own cost, here and for all who pass it on, and a talkative job's lines come one
- * at a time: what comes within so long of the last message goes together. */
+ * at a time, as do the starts and ends of many: what comes within so long of the last message goes together. */
 #define GATHER_NS (3 * CLOCK_MS_NS)
 
 void
 link_queue(struct link *l, struct stream *s)
 {
-    if (s->failed || s->reader == NULL || l->waiting == s)
+    if (s->failed || s->reader == NULL)
         return;
     round_add(&l->round, s);
 }
@@ -26,61 +23,8 @@ link_queue(struct link *l, struct stream *s)
 void
 link_forget(struct link *l, struct stream *s)
 {
-    if (l->waiting == s)
-        l->waiting = NULL;
+    bundle_forget(&l->bundle, s);
     round_remove(&l->round, s);
-}
-
-/* One more event of this stream.  l->kind is that of the record. */
-static void
-add_event(struct link *l, struct stream *s, const struct journal_record *record)
-{
-    struct event_about about = attempt_about(s->attempt, l->bridge->settings.user);
-    struct names_words words = {about.worker, about.requester, about.operation, about.name.task};
-    const struct record_context context = {l->kind, &about, l->bridge->spool.instance};
-
-    buf_puts(&l->body, l->events == 0 ? "[" : ",");
-    record_encode(record, &context, &l->body);
-    if (l->events++ == 0)
-        event_attempt_id(l->kind, &about.name, (int64_t)record->head.seq, l->id);
-    names_routing_key(l->kind, &words, l->key); /* the last event's */
-    l->end_offset = record->end_offset;
-    l->waiting = s;
-}
-
-/* First words go alone: somebody waits for them. */
-static bool
-may_grow(const struct link *l, const struct stream *s)
-{
-    return (s->spoken || s->class == STREAM_STATE) && l->events < LIMIT_BATCH_EVENTS &&
-           l->body.len < BATCH_BYTES;
-}
-
-/* Build a message in l->body: of a record, and of those behind it that are there already.  Says what
- * ended it. */
-static enum stream_step
-prepare(struct link *l, struct stream *s, struct journal_record *record)
-{
-    enum stream_step step = STREAM_RECORD;
-
-    buf_clear(&l->body);
-    l->events = 0;
-    l->kind = record_kind(record);
-    add_event(l, s, record);
-    while (may_grow(l, s) && (step = stream_next(s, record)) == STREAM_RECORD) {
-        enum event_kind kind = record_kind(record);
-
-        /* A result that is none goes as output: by another way. */
-        if (l->body.len + record->head.len > BATCH_BYTES ||
-            event_bulk(kind) != event_bulk(l->kind)) {
-            stream_unread(s, record);
-            break;
-        }
-        l->kind = kind;
-        add_event(l, s, record);
-    }
-    buf_puts(&l->body, "]");
-    return step;
 }
 
 /* So many bytes of bulk were sent just now, or 0: more waits for the pace. */
@@ -91,35 +35,41 @@ ask_if_flooding(struct link *l, size_t bytes, int64_t now_ns)
         flood_ask(l->bridge);
 }
 
-/* Publish what is prepared.  -1: no room. */
+/* Publish what was gathered, if there is anything.  -1: no room. */
 static int
-send_prepared(struct link *l)
+send_bundle(struct link *l)
 {
-    bool one = l->events == 1;
-    struct flight flight = {
-        .kind = FLIGHT_RECORD, .stream = l->waiting, .end_offset = l->end_offset};
-    struct mq_message m = {.exchange = NAMES_RESULTS,
-                           .routing_key = l->key,
-                           .content_type = one ? EVENT_CONTENT_TYPE : EVENT_BATCH_CONTENT_TYPE,
-                           .type = event_type(l->kind),
-                           .message_id = l->id,
-                           .body = one ? l->body.data + 1 : l->body.data,
-                           .len = one ? l->body.len - 2 : l->body.len, /* without its brackets */
-                           .persistent = true,
-                           .mandatory = true};
+    size_t bytes = l->bundle.body.len;
     int64_t now_ns;
 
-    /* Not later: it may be back in the round then. */
-    l->waiting->spoken = true;
-    if (link_publish(l, &m, &flight) == -1)
+    if (l->bundle.n == 0)
+        return 0;
+    if (link_publish_bundle(l) == -1)
         return -1;
-    l->waiting = NULL;
     now_ns = clock_mono_ns();
+    l->gather_until_ns = now_ns + GATHER_NS;
     if (l->class == STREAM_STATE)
         return 0;
-    pace_sent(&l->pace, m.len, now_ns);
-    ask_if_flooding(l, m.len, now_ns);
-    l->gather_until_ns = now_ns + GATHER_NS;
+    pace_sent(&l->pace, bytes, now_ns);
+    ask_if_flooding(l, bytes, now_ns);
+    return 0;
+}
+
+/* Add the record that the stream has just given to what goes next.  Where it has no place there that goes now, which *sent
+ * counts, and the stream will give the record again: it lies in the stream's memory, and publishing may rewind that.
+ * -1: no room. */
+static int
+gather(struct link *l, struct stream *s, const struct journal_record *record, int *sent)
+{
+    const struct bundle_source source = {record_kind(record), l->bridge->settings.user,
+                                         l->bridge->spool.instance};
+
+    if (!bundle_takes(&l->bundle, s, source.kind, record->head.len)) {
+        stream_unread(s, record);
+        (*sent)++;
+        return send_bundle(l);
+    }
+    bundle_add(&l->bundle, s, record, &source);
     return 0;
 }
 
@@ -141,19 +91,30 @@ put_off_by_pace(struct link *l)
 
     if (wait_ms == 0 || round_has_new(&l->round))
         return false;
-    if (l->waiting != NULL || !round_is_empty(&l->round))
+    if (l->bundle.n > 0 || !round_is_empty(&l->round))
         ask_if_flooding(l, 0, now_ns);
     return put_off(l, wait_ms < PACE_ASK_MS ? wait_ms : PACE_ASK_MS);
 }
 
-/* Must it wait for more? */
+/* Must it wait for more?  A state goes at once if no other is on its way: under load the wait for the broker's
+ * confirm is what gathers, and nobody waits longer for it than for that. */
 static bool
 put_off_to_gather(struct link *l)
 {
     int64_t left_ns = l->gather_until_ns - clock_mono_ns();
+    bool may_wait =
+        l->class == STREAM_STATE ? l->open_bundles > 0 : !round_has_new(&l->round);
 
-    return left_ns > 0 && l->waiting == NULL && !round_is_empty(&l->round) &&
-           !round_has_new(&l->round) && put_off(l, (left_ns + CLOCK_MS_NS - 1) / CLOCK_MS_NS);
+    return left_ns > 0 && l->bundle.n == 0 && !round_is_empty(&l->round) && may_wait &&
+           put_off(l, (left_ns + CLOCK_MS_NS - 1) / CLOCK_MS_NS);
+}
+
+/* First words of a log go alone and at once, since somebody waits for them, and a log goes with nobody else's.  -1: no
+ * room. */
+static int
+end_turn(struct link *l)
+{
+    return l->class == STREAM_BULK ? send_bundle(l) : 0;
 }
 
 /* One stream's turn.  -1: no room on the connection. */
@@ -161,33 +122,34 @@ static int
 serve(struct link *l, struct stream *s)
 {
     struct journal_record record;
+    bool first = !s->spoken;
     /* At a pace even a short turn of one stream is long for the others. */
-    int most = !s->spoken || pace_is_on(&l->pace, clock_mono_ns()) ? 1 : TURN_MESSAGES;
+    int sent = 0, most = first || pace_is_on(&l->pace, clock_mono_ns()) ? 1 : TURN_MESSAGES;
 
-    for (int n = 0; n < most && !s->failed && (n == 0 || link_has_room(l)); n++) {
-        enum stream_step step = stream_next(s, &record);
-
-        if (step == STREAM_RECORD) {
-            step = prepare(l, s, &record);
-            if (send_prepared(l) == -1)
-                return -1;
-        }
-        switch (step) {
+    while (sent < most && !s->failed && (sent == 0 || link_has_room(l))) {
+        switch (stream_next(s, &record)) {
         case STREAM_RECORD:
+            s->spoken = true; /* not later: it may be back in the round then */
+            if (gather(l, s, &record, &sent) == -1) {
+                link_queue(l, s);
+                return -1;
+            }
+            if (first && l->class == STREAM_BULK)
+                sent = most;
             break;
         case STREAM_SKIPPED:
             link_queue(l, s);
-            return 0;
+            return end_turn(l);
         case STREAM_UNREADABLE: /* the next sweep tries again */
-            return 0;
+            return end_turn(l);
         case STREAM_BROKEN:
         case STREAM_DRY:
             sender_dry(l->bridge, s);
-            return 0;
+            return end_turn(l);
         }
     }
     link_queue(l, s);
-    return 0;
+    return end_turn(l);
 }
 
 static void
@@ -195,24 +157,20 @@ pump(struct link *l)
 {
     int64_t until_ns = clock_mono_ns() + PUMP_NS;
 
-    if (!mq_is_up(l->mq) || loop_timer_armed(l->retry) || put_off_by_pace(l) ||
-        put_off_to_gather(l))
+    if (!mq_is_up(l->mq) || loop_timer_armed(l->retry) || put_off_by_pace(l))
         return;
     if (l->class == STREAM_STATE && notices_pump(l->bridge) == -1)
         return;
     if (l->class == STREAM_STATE)
         claims_flush(l->bridge);
-    if (l->waiting != NULL) {
-        struct stream *s = l->waiting;
-
-        if (send_prepared(l) == -1)
-            return;
-        link_queue(l, s);
-    }
+    if (put_off_to_gather(l) || send_bundle(l) == -1)
+        return;
     while (!round_is_empty(&l->round) && link_has_room(l) && clock_mono_ns() < until_ns &&
            !put_off_by_pace(l))
         if (serve(l, round_take(&l->round)) == -1)
             return;
+    if (send_bundle(l) == -1)
+        return;
     if (!round_is_empty(&l->round))
         l->gather_until_ns = 0; /* there is more */
     if (round_has_new(&l->round) ||

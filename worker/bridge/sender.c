@@ -120,7 +120,7 @@ sender_finish(struct bridge *b, struct attempt *a)
 static bool
 is_drained(const struct stream *s)
 {
-    return s->dry && stream_is_idle(s) && !s->queued && s->link->waiting != s;
+    return s->dry && stream_is_idle(s) && !s->queued && !bundle_has(&s->link->bundle, s);
 }
 
 /* An attempt whose runner is over may be complete now. */
