@@ -13,7 +13,7 @@ BEGIN
            finished_at = CASE WHEN s.is_over THEN clock_timestamp() END,
            cause = CASE WHEN s.state = 'succeeded' THEN 'done' ELSE s.cause END,
            message = s.message
-      FROM (SELECT x.id, t.*,
+      FROM (SELECT x.id, t.*, w.cause, w.message,
                    CASE WHEN t.is_over THEN CASE WHEN t.failed THEN 'failed' WHEN t.stopped THEN 'cancelled'
                                                  ELSE 'succeeded' END
                         WHEN t.held THEN 'held'
@@ -24,14 +24,12 @@ BEGIN
                           bool_or(k.state = 'failed') AS failed,
                           bool_or(k.state IN ('cancelled', 'skipped')) AS stopped,
                           bool_or(k.state = 'held') AS held,
-                          min(k.started_at) AS started_at,
-                          -- the first failed task speaks, else the first cancelled, else the first held
-                          (array_agg(k.cause ORDER BY w.weight, k.no) FILTER (WHERE w.weight > 0))[1] AS cause,
-                          (array_agg(k.message ORDER BY w.weight, k.no) FILTER (WHERE w.weight > 0))[1] AS message
-                     FROM hler.task AS k,
-                          LATERAL (SELECT CASE k.state WHEN 'failed' THEN 1 WHEN 'cancelled' THEN 2
-                                                       WHEN 'held' THEN 3 ELSE 0 END AS weight) AS w
-                    WHERE k.operation = x.id) AS t
+                          min(k.started_at) AS started_at
+                     FROM hler.task AS k WHERE k.operation = x.id) AS t
+              LEFT JOIN LATERAL ( -- the first failed task speaks, else the first cancelled, else the first held
+                   SELECT k.cause, k.message FROM hler.task AS k
+                    WHERE (t.failed OR t.stopped OR t.held) AND k.operation = x.id AND k.state IN ('failed', 'cancelled', 'held')
+                    ORDER BY array_position(ARRAY['failed', 'cancelled', 'held'], k.state), k.no LIMIT 1) AS w ON true
              WHERE x.id = ANY (ops) AND x.finished_at IS NULL) AS s
      WHERE o.id = s.id AND (o.state <> s.state OR o.started_at IS NULL AND s.started_at IS NOT NULL);
 END $$;
@@ -140,13 +138,6 @@ LANGUAGE sql VOLATILE AS $$
                hler_core.setting('retry_delay_max_ms')) * (0.75 + random() / 2)::numeric)::bigint)
 $$;
 
--- How many attempts of a task have really started.
-CREATE FUNCTION hler_core.tries(task uuid) RETURNS int
-LANGUAGE plpgsql STABLE AS $$
-BEGIN
-    RETURN (SELECT count(*) FROM hler.attempt AS a WHERE a.task = tries.task AND a.started_at IS NOT NULL);
-END $$;
-
 -- Tasks whose newest attempt is running or lost.
 CREATE FUNCTION hler_core.settle_living(tasks uuid[]) RETURNS bigint
 LANGUAGE plpgsql AS $$
@@ -158,7 +149,7 @@ BEGIN
            cause = CASE WHEN a.state = 'lost' THEN 'lost' END,
            message = CASE WHEN a.state = 'lost' THEN coalesce(a.message, 'nothing is heard of worker ' || a.worker) END,
            started_at = CASE WHEN a.started_at IS NULL THEN t.started_at ELSE coalesce(t.started_at, clock_timestamp()) END,
-           tries = hler_core.tries(t.id)
+           tries = (SELECT count(*) FROM hler.attempt AS x WHERE x.task = t.id AND x.started_at IS NOT NULL)
       FROM hler.attempt AS a
      WHERE t.id = ANY (tasks) AND a.task = t.id AND a.attempt = t.attempt
        AND (a.state = 'lost' AND t.state IN ('queued', 'running', 'held')
@@ -184,7 +175,9 @@ BEGIN
            message = CASE WHEN v.again OR NOT v.worn_out THEN a.message
                           ELSE left(concat_ws(', ', r.tries || ' tries', a.cause, a.message), 1000) END
       FROM hler.task AS own, hler.attempt AS a, hler.task_type AS d, hler.operation AS o,
-           LATERAL (SELECT CASE own.state WHEN 'running' THEN own.tries ELSE hler_core.tries(own.id) END AS tries) AS r,
+           LATERAL (SELECT CASE WHEN own.state = 'running' THEN own.tries WHEN a.attempt = 1 THEN 1
+                                ELSE (SELECT count(*)::int FROM hler.attempt AS x WHERE x.task = own.id AND x.started_at IS NOT NULL)
+                           END AS tries) AS r,
            LATERAL (SELECT CASE WHEN d.repeatable AND a.cause = 'lease'
                                 THEN greatest(d.max_tries, hler_core.setting('lost_tries_max'))
                                 WHEN a.retryable THEN d.max_tries ELSE 1 END AS most) AS m,

@@ -104,11 +104,14 @@ CREATE FUNCTION hler_core.judge(users text[], kinds text[], tasks uuid[], attemp
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     all_fit CONSTANT boolean := coalesce(hler_core.are_recordable(kinds, seqs, data), false);
+    -- All have numbers, and no two the same, as nearly always: then nothing is to be counted.
+    apart   CONSTANT boolean := (SELECT count(d.seq) = cardinality(tasks)
+                                   FROM (SELECT DISTINCT r.task, r.attempt, r.seq FROM unnest(tasks, attempts, seqs) AS r (task, attempt, seq)) AS d);
 BEGIN
     SELECT array_agg((v.n, v.username, v.kind, v.task, v.attempt, v.token,
                       CASE WHEN v.fits OR NOT v.has_readable THEN v.place END, v.worker_at, v.data, v.verdict,
-                      v.offered_on, v.offered_at, v.operation)::hler_core.fact ORDER BY v.n),
-           array_agg(v.verdict ORDER BY v.n)
+                      v.offered_on, v.offered_at, v.operation)::hler_core.fact),
+           array_agg(v.verdict)
       INTO facts, verdicts
       FROM (SELECT e.*, a.offered_on, a.offered_at, t.operation,
         CASE WHEN a.task IS NULL OR a.token <> e.token THEN 'unknown'
@@ -122,16 +125,21 @@ BEGIN
              WHEN NOT e.fits THEN 'not_recordable'
              WHEN a.state = 'void' THEN 'stale'
              ELSE 'recorded' END AS verdict
-      -- an unreadable event is no copy of a readable one, and leaves it the number
-      FROM (SELECT c.*, row_number() OVER (PARTITION BY c.username, c.task, c.attempt, c.token, c.place, c.fits
-                                           ORDER BY c.n) AS copy,
-                   bool_or(c.fits) OVER (PARTITION BY c.username, c.task, c.attempt, c.token, c.place) AS has_readable
+      FROM (SELECT r.*, hler_core.kind_seq(r.kind, r.seq) AS place, true AS fits, 1 AS copy, true AS has_readable
+              FROM unnest(users, kinds, tasks, attempts, tokens, seqs, at, data) WITH ORDINALITY
+                   AS r (username, kind, task, attempt, token, seq, worker_at, data, n) WHERE all_fit AND apart
+            UNION ALL
+            -- an unreadable event is no copy of a readable one, and leaves it the number
+            SELECT c.*, row_number() OVER (PARTITION BY c.username, c.task, c.attempt, c.token, c.place, c.fits ORDER BY c.n),
+                   bool_or(c.fits) OVER (PARTITION BY c.username, c.task, c.attempt, c.token, c.place)
               FROM (SELECT r.*, hler_core.kind_seq(r.kind, r.seq) AS place,
                            all_fit OR r.kind = 'output' AND r.seq >= 1 OR hler_core.is_recordable(r.kind, r.seq, r.data) AS fits
                       FROM unnest(users, kinds, tasks, attempts, tokens, seqs, at, data) WITH ORDINALITY
-                           AS r (username, kind, task, attempt, token, seq, worker_at, data, n)) AS c) AS e
+                           AS r (username, kind, task, attempt, token, seq, worker_at, data, n)
+                     WHERE NOT (all_fit AND apart)) AS c) AS e
       LEFT JOIN hler.attempt AS a ON a.task = e.task AND a.attempt = e.attempt
-      LEFT JOIN hler.task AS t ON t.id = a.task) AS v;
+      LEFT JOIN hler.task AS t ON t.id = a.task
+     ORDER BY e.n) AS v; -- what is aggregated keeps that order
 END $$;
 
 CREATE FUNCTION hler_core.set_aside(facts hler_core.fact[], source text) RETURNS void

@@ -143,12 +143,15 @@ is_untouched_fifo(int dir_fd, const char *name)
 static bool
 empty_text(int dir_fd, const char *name)
 {
-    CLEANUP(file_cleanup_close)
-    int fd = openat(dir_fd, name, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    CLEANUP(file_cleanup_close) int fd = -1;
     struct stat st;
 
-    return fd != -1 && fstat(fd, &st) == 0 && is_ours(&st, S_IFREG | FILE_MODE) &&
-           (st.st_size == 0 || ftruncate(fd, 0) == 0);
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == -1 || !is_ours(&st, S_IFREG | FILE_MODE))
+        return false;
+    if (st.st_size == 0)
+        return true;
+    fd = openat(dir_fd, name, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    return fd != -1 && ftruncate(fd, 0) == 0;
 }
 
 static void
@@ -217,9 +220,10 @@ make_empty(int fd)
     if (fstat(fd, &st) == -1 || !is_ours(&st, S_IFDIR | DIR_MODE) || remove_others(fd) == -1)
         return -1;
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-        if (!empty_text(fd, texts[i]) && file_remove_tree(fd, texts[i]) == -1)
+        if (!empty_text(fd, texts[i]) && (file_remove_tree(fd, texts[i]) == -1 ||
+                                          file_fill(fd, texts[i], FILE_MODE, "", 0) == -1))
             return -1;
-    return complete(fd) == -1 || add_texts(fd) == -1 ? -1 : 0;
+    return complete(fd);
 }
 
 int
