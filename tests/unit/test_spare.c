@@ -114,12 +114,15 @@ end_and_recycle(struct fixture *f, bool tidy)
 static void
 expect_clean(const struct fixture *f)
 {
+    struct stat blank = look(f, SPARE, JOURNAL_BLANK);
+
     static const mode_t modes[] = {S_IFDIR | 0700, S_IFIFO | 0600, S_IFREG | 0600, S_IFREG | 0600};
 
     assert_int_equal(f->spool.spares, 1);
     assert_int_equal(faccessat(f->spool.done_fd, NAME, F_OK, 0), -1);
     assert_int_equal(look(f, SPARE, JOURNAL_FILE).st_ino, 0);
     assert_int_equal(look(f, SPARE, "left").st_ino, 0);
+    assert_true(blank.st_ino == 0 || (blank.st_size == 0 && blank.st_mode == (S_IFREG | 0600)));
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         assert_int_equal(look(f, SPARE, parts[i]).st_mode, modes[i]);
         if (i > 0)
@@ -139,9 +142,41 @@ test_what_was_not_touched_serves_again(void **state)
 {
     struct fixture *f = *state;
 
+    ino_t journal = look(f, NAME, JOURNAL_FILE).st_ino;
+
     end_and_recycle(f, true);
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
         assert_true(is_the_same(f, i));
+    assert_int_equal(look(f, SPARE, JOURNAL_BLANK).st_ino, journal);
+    expect_clean(f);
+}
+
+/* It would find the next attempt's records in it. */
+static void
+test_a_journal_that_is_read_is_no_blank_one(void **state)
+{
+    struct fixture *f = *state;
+    char text[8] = "";
+    int fd = openat(f->spool.dir_fd, NAME "/" JOURNAL_FILE, O_RDONLY);
+
+    assert_true(fd != -1);
+    end_and_recycle(f, true);
+    assert_int_equal(look(f, SPARE, JOURNAL_BLANK).st_ino, 0);
+    assert_int_equal(read(fd, text, sizeof text), 6);
+    close(fd);
+    expect_clean(f);
+}
+
+static void
+test_a_blank_one_is_not_a_programs(void **state)
+{
+    struct fixture *f = *state;
+    int fd = openat(f->spool.dir_fd, NAME "/" JOURNAL_FILE, O_RDONLY);
+
+    put(f, NAME "/" JOURNAL_BLANK);
+    end_and_recycle(f, true);
+    assert_int_equal(look(f, SPARE, JOURNAL_BLANK).st_ino, 0);
+    close(fd);
     expect_clean(f);
 }
 
@@ -253,6 +288,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_what_was_not_touched_serves_again),
+        TEST(test_a_journal_that_is_read_is_no_blank_one),
+        TEST(test_a_blank_one_is_not_a_programs),
         TEST(test_nothing_of_one_that_left_processes),
         TEST(test_files_in_the_working_directory_are_removed),
         TEST(test_a_text_with_a_second_name_is_not_used_again),

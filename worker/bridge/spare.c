@@ -14,6 +14,7 @@
 #include "proto/ident.h"
 #include "worker/bridge/attempt_dir.h"
 #include "worker/bridge/environment.h"
+#include "worker/runner/journal.h"
 #include "worker/runner/request.h"
 
 #define AHEAD 4
@@ -187,12 +188,27 @@ is_of_spares(const char *entry)
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         if (strcmp(entry, texts[i]) == 0)
             return true;
-    return strcmp(entry, REQUEST_WORK) == 0 || strcmp(entry, REQUEST_CTL) == 0 || strcmp(entry, ".") == 0 ||
+    return strcmp(entry, JOURNAL_BLANK) == 0 || strcmp(entry, REQUEST_WORK) == 0 || strcmp(entry, REQUEST_CTL) == 0 || strcmp(entry, ".") == 0 ||
            strcmp(entry, "..") == 0;
 }
 
-/* Whatever else lies there: the journal first of all.  It is removed and not used again, since somebody may still read
- * it (a `report` for something that is done), and no journal may ever hold another attempt's records. */
+/* No reader may ever find another attempt's records in a journal that it has open (a `report` for something that is
+ * done): only one that nobody has may serve again.  That is what a lease for writing asks of the kernel (fcntl(2)). */
+static void
+blank_journal(int dir_fd)
+{
+    CLEANUP(file_cleanup_close)
+    int fd = openat(dir_fd, JOURNAL_FILE, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+
+    if (fd == -1 || fstat(fd, &st) == -1 || !is_ours(&st, S_IFREG | FILE_MODE) ||
+        fcntl(fd, F_SETLEASE, F_WRLCK) == -1)
+        return;
+    if (fcntl(fd, F_SETLEASE, F_UNLCK) == 0 && ftruncate(fd, 0) == 0)
+        (void)renameat(dir_fd, JOURNAL_FILE, dir_fd, JOURNAL_BLANK);
+}
+
+/* Whatever else lies there. */
 static int
 remove_others(int dir_fd)
 {
@@ -217,7 +233,12 @@ make_empty(int fd)
 {
     struct stat st;
 
-    if (fstat(fd, &st) == -1 || !is_ours(&st, S_IFDIR | DIR_MODE) || remove_others(fd) == -1)
+    /* A blank that is there already is a program's, who knows of what. */
+    if (fstat(fd, &st) == -1 || !is_ours(&st, S_IFDIR | DIR_MODE) ||
+        file_remove_tree(fd, JOURNAL_BLANK) == -1)
+        return -1;
+    blank_journal(fd);
+    if (remove_others(fd) == -1)
         return -1;
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         if (!empty_text(fd, texts[i]) && (file_remove_tree(fd, texts[i]) == -1 ||

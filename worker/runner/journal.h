@@ -15,11 +15,12 @@
  * seq counts 1, 2, 3 ...; crc is CRC-32 (IEEE 802.3) over the head after the crc member, and
  * the payload.  One record = one event = one row (design section 6).
  *
- * The file is created O_EXCL and flocked before the runner is forked; the runner
- * holds that open file description for life, the program never gets it.  So
+ * The file gets its name once (created O_EXCL, or a blank one renamed where none is) and is flocked before the runner
+ * is forked; the runner holds that open file description for life, the program never gets it.  So
  * lock taken = runner alive, and there are no pid files. */
 
 #define JOURNAL_FILE "journal"
+#define JOURNAL_BLANK "blank" /* an empty file that may become one */
 #define JOURNAL_MAGIC "HLERJN1\n"
 #define JOURNAL_PAYLOAD_MAX 81920u /* 80 KiB: a 64 KiB value and its line */
 #define JOURNAL_OUTPUT_MAX 65536u
@@ -87,7 +88,7 @@ struct journal_writer {
     uint64_t allocated; /* bytes that have their place on the disk, behind the end too */
 };
 
-/* Begin a new, empty file: its magic, and place for an end record.  0, or -1 with errno. */
+/* Begin a file: its magic, and place for an end record.  0, or -1 with errno, EEXIST when it is not empty. */
 int journal_begin(struct journal_writer *w, int fd) MUST_CHECK;
 
 /* Append one record (one writev).  0, or -1 with errno; after a failure the file is cut

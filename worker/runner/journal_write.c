@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -51,7 +52,15 @@ make_room(struct journal_writer *w, size_t len)
 int
 journal_begin(struct journal_writer *w, int fd)
 {
+    struct stat st;
+
     *w = (struct journal_writer){.fd = fd};
+    if (fstat(fd, &st) == -1)
+        return -1;
+    if (st.st_size != 0) {
+        errno = EEXIST;
+        return -1;
+    }
     if (allocate(w, FIRST_BYTES) == -1 ||
         file_write_all(fd, JOURNAL_MAGIC, sizeof JOURNAL_MAGIC - 1) == -1)
         return -1;

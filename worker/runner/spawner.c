@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -47,13 +48,23 @@ open_lock(int spool_fd)
     return fd != -1 && file_lock(fd, LOCK_WAIT_MS) == 0 ? file_take(&fd) : -1;
 }
 
+/* A file that bears the journal's name from now on, and never did before. */
+static int
+name_journal(int dir_fd)
+{
+    const int flags = O_RDWR | O_NOFOLLOW | O_CLOEXEC;
+
+    if (renameat2(dir_fd, JOURNAL_BLANK, dir_fd, JOURNAL_FILE, RENAME_NOREPLACE) == 0)
+        return openat(dir_fd, JOURNAL_FILE, flags);
+    return openat(dir_fd, JOURNAL_FILE, flags | O_CREAT | O_EXCL, FILE_MODE);
+}
+
 /* The journal, locked.  EEXIST = this attempt was started before.  Returns its descriptor, which
  * the writer has too. */
 static int
 make_journal(int dir_fd, struct journal_writer *w)
 {
-    CLEANUP(file_cleanup_close)
-    int fd = openat(dir_fd, JOURNAL_FILE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
+    CLEANUP(file_cleanup_close) int fd = name_journal(dir_fd);
     int cause;
 
     if (fd == -1)
