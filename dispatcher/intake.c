@@ -78,9 +78,8 @@ process(struct intake *in)
     }
     flow_well(in->flow);
     mq_ack(in->consumer, in->batch.last_tag, true);
-    in->busy_until_ns = in->batch.n - in->questions >= BUSY_ITEMS
-                            ? began_ns + BUSY_GATHER_MS * CLOCK_MS_NS
-                            : 0;
+    in->busy_until_ns =
+        in->batch.n - in->questions >= BUSY_ITEMS ? began_ns + BUSY_GATHER_MS * CLOCK_MS_NS : 0;
     forget(in);
     if (in->moved)
         flow_nudge(in->flow);

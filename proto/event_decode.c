@@ -190,7 +190,8 @@ names_it(const struct event *e, const char *operation, const char *task)
 {
     bool attempt = strcmp(event_class(e->kind), "attempt") == 0;
 
-    if (event_numbered(e->kind) && !event_bulk(e->kind) && word_is(operation, NULL) && word_is(task, NULL))
+    if (event_numbered(e->kind) && !event_bulk(e->kind) && word_is(operation, NULL) &&
+        word_is(task, NULL))
         return true;
     return word_is(operation, e->operation) && word_is(task, attempt ? e->name.task : NULL);
 }

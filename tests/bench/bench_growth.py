@@ -4,14 +4,13 @@ import time
 
 import load
 from report import Result, most
-from stack import Stack, say
+from stack import DONE_MAX, Stack, say
 
 READY = {False: 100_000, True: 1_000_000} # without and with --full
 FINISHED = {False: 200_000, True: 10_000_000}
 BASE_LEAST = 1000 # ready rows of the small stack; more if it would run out of them meanwhile
 WARM_S, WINDOW_S = 1, 3
 TRIAL = 600
-DONE_MAX = 200 # journals that a worker keeps
 PROBES = 8
 FIRST = 10 # priority of what is to come before the backlog
 CHUNK = 100_000 # operations committed at once
@@ -60,8 +59,8 @@ def fill_finished(stack, count):
 
 
 def steady():
-    """A stack whose workers have as many journals as they keep, so that each new one costs them the removal of an old one."""
-    stack = Stack(options=("--set", f"worker.done_max={DONE_MAX}"))
+    """A stack whose workers have as many journals as they keep."""
+    stack = Stack()
     load.run(stack, "bench.true", stack.workers * DONE_MAX * 3 // 2) # each has enough, however they are shared
     return stack
 

@@ -16,7 +16,6 @@ RATE = 50 # operations a second, committed in ten portions
 PORTIONS = 10
 LINES_EVERY_S, LINES, LINE_BYTES = 2, 1000, 100
 SAMPLE_S = 10
-DONE_MAX = 500 # journals that a worker keeps: reached within the first third
 LATE_S = 2 # operations of the last moments may still run
 SIZES = """
 SELECT sum(pg_table_size(c.oid))::bigint, sum(pg_indexes_size(c.oid))::bigint, (SELECT sum(n_dead_tup) FROM pg_stat_user_tables
@@ -141,7 +140,7 @@ def plot(result, times):
 def soak(context):
     result = Result("soak", f"{RATE} operations a second and a job of {LINES:,} lines every {LINES_EVERY_S} s for {context.minutes:g} "
                     f"minutes; a sample every {SAMPLE_S} s; the last third beside the middle one.")
-    stack, times = Stack(options=("--set", f"worker.done_max={DONE_MAX}")), []
+    stack, times = Stack(), []
     front = Load(stack)
     try:
         load.run(stack, "bench.true", 100)

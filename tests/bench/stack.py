@@ -21,6 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(TOP, "build")))
 BEGAN = time.monotonic()
+DONE_MAX = 200 # journals that a worker keeps: from then on each new one costs the end of an old one, as it does for ever after the first days
 PROGRAMS = ("hler-dispatcher", "hler-worker", "hler-spawner", "hler-runner")
 PEER_SCHEMA = """
 DROP TABLE IF EXISTS ops, events;
@@ -51,7 +52,8 @@ class Stack:
         self.workers = workers
         say(f"stack up: {workers} workers of {slots} slots, one dispatcher")
         self.deploy("up", "--workers", str(workers), "--slots", str(slots), "--bin", BUILD,
-                    "--heartbeat-ms", "10000", "--set", # the worker's own default
+                    "--heartbeat-ms", "10000", # the worker's own default
+                    "--set", f"worker.done_max={DONE_MAX}", "--set",
                     f'worker.commands=["/bin","/usr/bin","{HERE}","{BUILD}/bench"]', *options)
         self.read_environment()
         self.apply_catalog()

@@ -55,7 +55,8 @@ expect(const struct bundle *u, size_t events, const char *key)
     struct fault fault;
 
     assert_string_equal(m.routing_key, key);
-    assert_string_equal(m.content_type, events == 1 ? EVENT_CONTENT_TYPE : EVENT_BATCH_CONTENT_TYPE);
+    assert_string_equal(m.content_type,
+                        events == 1 ? EVENT_CONTENT_TYPE : EVENT_BATCH_CONTENT_TYPE);
     assert_int_equal(event_batch_is(m.body, m.len), events > 1);
     if (events > 1)
         assert_int_equal(event_batch_split(m.body, m.len, pieces, &fault), events);

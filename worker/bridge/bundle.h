@@ -24,7 +24,7 @@ struct bundle_part {
 struct bundle {
     struct bundle_part parts[LIMIT_BATCH_EVENTS]; /* one for each stream */
     size_t n;                                     /* 0 = the bundle is empty */
-    struct buf body; /* of a batch, also while it is one event: that is what lies between the brackets */
+    struct buf body; /* of a batch, also of one event: that is what lies in the brackets */
     size_t events;
     bool mixed;           /* of several attempts */
     enum event_kind kind; /* of the last, as is the key */

@@ -43,8 +43,8 @@ struct link {
     struct mq *mq;
     enum stream_class class;
     struct flight flights[LINK_WINDOW];
-    int free_flight;    /* first free one; -1 = window full */
-    size_t open_bytes;  /* of all flights */
+    int free_flight;      /* first free one; -1 = window full */
+    size_t open_bytes;    /* of all flights */
     size_t open_bundles;  /* messages from journals that are not settled */
     struct round round;   /* of streams with something to read */
     struct bundle bundle; /* what was taken from journals and is not published */

@@ -102,8 +102,7 @@ static bool
 put_off_to_gather(struct link *l)
 {
     int64_t left_ns = l->gather_until_ns - clock_mono_ns();
-    bool may_wait =
-        l->class == STREAM_STATE ? l->open_bundles > 0 : !round_has_new(&l->round);
+    bool may_wait = l->class == STREAM_STATE ? l->open_bundles > 0 : !round_has_new(&l->round);
 
     return left_ns > 0 && l->bundle.n == 0 && !round_is_empty(&l->round) && may_wait &&
            put_off(l, (left_ns + CLOCK_MS_NS - 1) / CLOCK_MS_NS);

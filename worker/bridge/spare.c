@@ -81,7 +81,8 @@ spare_make(struct spool *spool)
     char name[PATH_SIZE];
 
     while (spool->spares < AHEAD) {
-        CLEANUP(file_cleanup_close) int fd = spare_new(spool, spare_name(spool->spares, name), true);
+        CLEANUP(file_cleanup_close)
+        int fd = spare_new(spool, spare_name(spool->spares, name), true);
 
         if (fd == -1 || add_texts(fd) == -1)
             return -1;
@@ -188,8 +189,8 @@ is_of_spares(const char *entry)
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         if (strcmp(entry, texts[i]) == 0)
             return true;
-    return strcmp(entry, JOURNAL_BLANK) == 0 || strcmp(entry, REQUEST_WORK) == 0 || strcmp(entry, REQUEST_CTL) == 0 || strcmp(entry, ".") == 0 ||
-           strcmp(entry, "..") == 0;
+    return strcmp(entry, JOURNAL_BLANK) == 0 || strcmp(entry, REQUEST_WORK) == 0 ||
+           strcmp(entry, REQUEST_CTL) == 0 || strcmp(entry, ".") == 0 || strcmp(entry, "..") == 0;
 }
 
 /* No reader may ever find another attempt's records in a journal that it has open (a `report` for something that is
