@@ -190,6 +190,14 @@ END = {"state": "succeeded", "cause": "done", "message": "chaos", "exit_code": 0
        "results": 0, "output_bytes": 0, "dropped_bytes": 0, "duration_ms": 1, "left_behind": 0}
 
 
+def starts_in(message):
+    """Each start that it holds, as a message of its own."""
+    key, properties, body = message
+    for one in events_of(json.loads(body)):
+        if one["type"] == "aegir.hler.attempt.started.v1":
+            yield ".".join([*key.split(".")[:4], one["operation"], one["subject"]]), properties, json.dumps(one).encode()
+
+
 def forge_ends(world, fault):
     """Ends of what runs just now: with another token by its own worker, with the right one by another."""
     rng = random.Random(fault.dice)
@@ -203,7 +211,8 @@ def forge_ends(world, fault):
             token = f"{rng.getrandbits(64):016x}"
         body.update(id=f"{task}.{attempt}.{token}.2", type="aegir.hler.attempt.finished.v1", seq=2, data=END)
 
-    for message in world.tap.newest("hler.results", lambda m: ".attempt.started." in m[0]):
+    told = world.tap.newest("hler.results", lambda m: ".attempt.started." in m[0])
+    for message in [one for m in told for one in starts_in(m)][-NEWEST:]:
         owner = message[1].user_id
         _, properties, body = forged(message, owner, change)
         right = json.loads(body)["id"].split(".")[2] == json.loads(message[2])["id"].split(".")[2]

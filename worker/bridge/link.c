@@ -168,12 +168,13 @@ link_publish_bundle(struct link *l)
         return -1;
     }
     first = board(l, &l->bundle, message.len);
+    l->open_bundles++;
     if (mq_publish(l->mq, &message, (uint64_t)first) == 0) {
-        l->open_bundles++;
         bundle_clear(&l->bundle);
         return 0;
     }
     error = errno;
+    l->open_bundles--;
     unboard(l, first);
     errno = error;
     return -1;
