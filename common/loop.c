@@ -180,8 +180,9 @@ loop_block_signals(void)
         sigaddset(&set, wanted[i]);
     if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
         log_panic("loop: cannot block signals");
-    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) /* a write tells it by EPIPE */
-        log_panic("loop: SIGPIPE: %m");
+    /* A write tells the one by EPIPE; the other is for leases (fcntl(2)), which nobody here keeps. */
+    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGIO, SIG_IGN) == SIG_ERR)
+        log_panic("loop: SIGPIPE, SIGIO: %m");
 }
 
 static void

@@ -112,7 +112,7 @@ void mq_give_back(struct mq *mq, uint64_t tag);
 
 /* Publish with user_id set to the connection's user.  0 = in the window, its
  * outcome will come through settled(); -1 EAGAIN = window full or broker blocked,
- * writable() will be called; -1 ENOTCONN = down; -1 EMSGSIZE = headers too long. */
+ * writable() will be called; -1 ENOTCONN = down; -1 EMSGSIZE = headers too long.  Calls no handler. */
 int mq_publish(struct mq *mq, const struct mq_message *message, uint64_t cookie) MUST_CHECK;
 
 /* What was published goes out now: before work that would hold it up. */

@@ -169,8 +169,7 @@ word_is(const char *word, const char *value)
     return strcmp(word, value != NULL ? value : "-") == 0;
 }
 
-/* Of a batch the key's type is that of its last event.  Others of the same journal go the same
- * way. */
+/* Of a batch the key's type is that of its last event.  Others of journals go the same way. */
 static bool
 type_agrees(enum event_kind kind, const char *word)
 {
@@ -184,7 +183,8 @@ type_agrees(enum event_kind kind, const char *word)
     return false;
 }
 
-/* A message with states of several attempts names none of them: both words are "-". */
+/* A message with states of several attempts names none of them: both words are "-".  Of one event, too: it may have been
+ * set aside from such a message. */
 static bool
 names_it(const struct event *e, const char *operation, const char *task)
 {

@@ -125,7 +125,7 @@ BEGIN
         ON CONFLICT DO NOTHING;
     END IF;
     -- one that is lost already may have said why
-    any_live := any_live OR started IS NOT NULL OR lost IS NOT NULL OR ended IS NOT NULL;
+    any_live := any_live OR started IS NOT NULL OR lost IS NOT NULL;
     any_over := ended IS NOT NULL;
     any_void := gone IS NOT NULL;
 END $$;
@@ -158,8 +158,8 @@ BEGIN
     RETURN moved;
 END $$;
 
--- Tasks whose newest attempt has ended: the end, or another try.  One that was not yet running has been meanwhile, all of it within one
--- batch of events: a second update of the row would tell nobody anything that is still true.
+-- Tasks whose newest attempt has ended: the end, or another try.  One that was queued or held has run meanwhile: an update of the row
+-- for that would tell nobody anything that is still true.
 CREATE FUNCTION hler_core.settle_ended(tasks uuid[]) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE

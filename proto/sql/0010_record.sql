@@ -104,7 +104,7 @@ CREATE FUNCTION hler_core.judge(users text[], kinds text[], tasks uuid[], attemp
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     all_fit CONSTANT boolean := coalesce(hler_core.are_recordable(kinds, seqs, data), false);
-    -- All have numbers, and no two the same, as nearly always: then nothing is to be counted.
+    -- All have numbers, and no two of an attempt the same, as nearly always: then nothing is to be counted.
     apart   CONSTANT boolean := (SELECT count(d.seq) = cardinality(tasks)
                                    FROM (SELECT DISTINCT r.task, r.attempt, r.seq FROM unnest(tasks, attempts, seqs) AS r (task, attempt, seq)) AS d);
 BEGIN

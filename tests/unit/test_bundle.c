@@ -31,9 +31,8 @@ make(struct attempt *a, int number, const char *requester)
 }
 
 static bool
-add(struct bundle *u, struct attempt *a, uint64_t seq, enum event_kind kind)
+add_of(struct bundle *u, struct stream *s, uint64_t seq, enum event_kind kind)
 {
-    struct stream *s = &a->streams[event_bulk(kind) ? STREAM_BULK : STREAM_STATE];
     const struct journal_record record = {
         .head = {.seq = seq, .len = 1, .kind = event_bulk(kind) ? JOURNAL_STDOUT : JOURNAL_START},
         .payload = (const unsigned char *)"7",
@@ -44,6 +43,12 @@ add(struct bundle *u, struct attempt *a, uint64_t seq, enum event_kind kind)
         return false;
     bundle_add(u, s, &record, &source);
     return true;
+}
+
+static bool
+add(struct bundle *u, struct attempt *a, uint64_t seq, enum event_kind kind)
+{
+    return add_of(u, &a->streams[event_bulk(kind) ? STREAM_BULK : STREAM_STATE], seq, kind);
 }
 
 /* The message is a batch of so many events, or one. */
@@ -108,7 +113,11 @@ a_log_goes_alone(void **state)
     expect(&u, 2, "w1.attempt.output.jo." OPERATION ".0190b3a4-0000-7000-8000-000000000001");
     bundle_clear(&u);
     assert_true(add(&u, &a, 1, EVENT_STARTED));
-    assert_false(bundle_takes(&u, &a.streams[STREAM_STATE], EVENT_OUTPUT, 1)); /* another queue's */
+    assert_false(add_of(&u, &a.streams[STREAM_STATE], 2,
+                        EVENT_OUTPUT)); /* a result that is none: another queue's */
+    bundle_clear(&u);
+    assert_true(add_of(&u, &a.streams[STREAM_STATE], 1, EVENT_OUTPUT));
+    assert_false(add_of(&u, &b.streams[STREAM_STATE], 1, EVENT_OUTPUT));
     bundle_free(&u);
 }
 

@@ -256,6 +256,25 @@ test_failed_move_is_tried_again(void **state)
     assert_int_equal(f->done.late.count, 0);
 }
 
+static void
+test_only_what_was_tidy_serves_again(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int tidy = 0; tidy < 2; tidy++) {
+        char name[80], path[120];
+
+        name_of(JOURNALS + tidy, name);
+        assert_int_equal(mkdirat(f->spool.dir_fd, name, 0700), 0);
+        snprintf(path, sizeof path, "%s/" JOURNAL_FILE, name);
+        assert_int_equal(file_create(f->spool.dir_fd, path, 0600, "x", 1), 0);
+        done_move(&f->done, &f->spool, name, tidy == 1);
+        done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, 0, MANY * BYTES, 0});
+        assert_int_equal(faccessat(f->spool.done_fd, name, F_OK, 0), -1);
+        assert_int_equal(f->spool.spares, tidy);
+    }
+}
+
 int
 main(void)
 {
@@ -269,6 +288,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_old_marks_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_failed_move_is_tried_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_marks_are_synced_together, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_only_what_was_tidy_serves_again, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -281,6 +281,39 @@ test_there_are_enough(void **state)
     assert_int_equal(faccessat(f->spool.done_fd, NAME, F_OK, 0), 0);
 }
 
+/* A program without root's rights can make what the worker cannot remove. */
+static void
+test_what_could_not_be_removed_does_not_serve(void **state)
+{
+    struct fixture *f = *state;
+    int fd;
+
+    assert_int_equal(renameat(f->spool.dir_fd, NAME, f->spool.done_fd, NAME), 0);
+    fd = openat(f->spool.done_fd, NAME "/" REQUEST_WORK, O_RDONLY | O_DIRECTORY);
+    assert_int_equal(file_create(fd, "left", 0600, "secret", 6), 0);
+    close(fd);
+    f->spool.spares = 4; /* behind those that were made ahead */
+    assert_int_equal(spare_recycle(&f->spool, NAME), 0);
+    assert_int_equal(f->spool.spares, 4);
+    assert_int_equal(faccessat(f->spool.done_fd, NAME, F_OK, 0), -1);
+    assert_int_equal(look(f, ".", ATTEMPT_DIR_PREPARED "spare.4").st_ino, 0);
+}
+
+/* What has the name of the next spare is a leftover. */
+static void
+test_a_leftover_is_not_in_the_way(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(renameat(f->spool.dir_fd, NAME, f->spool.done_fd, NAME), 0);
+    assert_int_equal(mkdirat(f->spool.dir_fd, ATTEMPT_DIR_PREPARED "spare.4", 0700), 0);
+    put(f, ATTEMPT_DIR_PREPARED "spare.4/left");
+    f->spool.spares = 4;
+    assert_int_equal(spare_recycle(&f->spool, NAME), 0);
+    assert_int_equal(f->spool.spares, 5);
+    assert_int_equal(look(f, ATTEMPT_DIR_PREPARED "spare.4", "left").st_ino, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -296,6 +329,8 @@ main(void)
         TEST(test_links_in_place_of_parts_are_not_followed),
         TEST(test_changed_modes_are_not_inherited),
         TEST(test_a_changed_directory_is_removed),
+        TEST(test_what_could_not_be_removed_does_not_serve),
+        TEST(test_a_leftover_is_not_in_the_way),
         TEST(test_there_are_enough),
     };
 

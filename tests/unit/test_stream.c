@@ -114,6 +114,35 @@ test_an_end_that_is_given_back_comes_again(void **state)
     close_stream(s);
 }
 
+static bool
+is_tidy(uint32_t left_behind)
+{
+    const struct journal_end end = {.cause = END_DONE, .left_behind = left_behind};
+    struct attempt attempt = {.journal_fd = memfd_create("journal", MFD_CLOEXEC)};
+    struct stream *s = &attempt.streams[STREAM_STATE];
+    struct journal_writer writer;
+    struct journal_record record;
+
+    assert_int_equal(journal_begin(&writer, attempt.journal_fd), 0);
+    assert_int_equal(journal_append(&writer, JOURNAL_START, "7", 1), 0);
+    assert_int_equal(journal_append(&writer, JOURNAL_END, &end, sizeof end), 0);
+    s->attempt = &attempt;
+    stream_open(s, 0);
+    assert_int_equal(stream_next(s, &record), STREAM_RECORD);
+    assert_false(attempt.tidy);
+    assert_int_equal(stream_next(s, &record), STREAM_RECORD);
+    close_stream(s);
+    return attempt.tidy;
+}
+
+static void
+test_what_left_nothing_behind_is_tidy(void **state)
+{
+    (void)state;
+    assert_true(is_tidy(0));
+    assert_false(is_tidy(1));
+}
+
 int
 main(void)
 {
@@ -121,6 +150,7 @@ main(void)
         cmocka_unit_test(test_what_is_given_back_comes_again),
         cmocka_unit_test(test_an_end_that_is_given_back_comes_again),
         cmocka_unit_test(test_nothing_taken_is_confirmed_by_what_is_skipped),
+        cmocka_unit_test(test_what_left_nothing_behind_is_tidy),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

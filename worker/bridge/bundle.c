@@ -18,7 +18,8 @@ fits(const struct bundle *u, const struct stream *s)
 
     if (!u->mixed && u->parts[0].stream == s)
         return true;
-    return s->class == STREAM_STATE && requester != NULL && strcmp(u->requester, requester) == 0;
+    return !event_bulk(u->kind) && s->class == STREAM_STATE && requester != NULL &&
+           strcmp(u->requester, requester) == 0;
 }
 
 bool

@@ -26,12 +26,12 @@ struct done_entry {
     char name[IDENT_NAME_SIZE];
     int64_t written_s; /* wall clock: only for the order of those that were there before */
     int64_t since_ns;  /* CLOCK_BOOTTIME, at the earliest the start of the program */
-    bool is_mark;
+    bool is_mark, tidy;
     int64_t bytes;
 };
 
 static struct done_entry *
-describe(const struct spool *spool, const char *name)
+describe(const struct spool *spool, const char *name, bool tidy)
 {
     struct done_entry *e = mem_alloc(sizeof *e);
     char path[IDENT_NAME_SIZE + sizeof JOURNAL_FILE + 1];
@@ -46,6 +46,7 @@ describe(const struct spool *spool, const char *name)
         e->is_mark = true;
     }
     e->since_ns = clock_boot_ns();
+    e->tidy = tidy;
     return e;
 }
 
@@ -109,7 +110,7 @@ done_scan(struct done *done, const struct spool *spool)
         if (ident_name_parse(d->d_name, &name) == -1)
             continue;
         all = mem_resize(all, (n + 1) * sizeof *all);
-        all[n++] = describe(spool, d->d_name);
+        all[n++] = describe(spool, d->d_name, false);
     }
     (void)closedir(dir);
     if (n > 0)
@@ -126,7 +127,7 @@ move_now(struct done *done, const struct spool *spool, const char *name, bool ti
     spare_strip(spool, name, tidy);
     if (renameat(spool->dir_fd, name, spool->done_fd, name) == -1)
         return -1;
-    append(done, describe(spool, name));
+    append(done, describe(spool, name, tidy));
     return 0;
 }
 
@@ -184,7 +185,7 @@ done_mark(struct done *done, const struct spool *spool, const char *name)
             log_warn("attempt=%s: cannot be marked in " SPOOL_DONE ": %m", name);
         return;
     }
-    append(done, describe(spool, name));
+    append(done, describe(spool, name, false));
     done->unsynced = true;
 }
 
@@ -227,7 +228,7 @@ remove_first(struct done *done, struct spool *spool, struct done_list *list)
 {
     struct done_entry *e = take_first(done, list);
 
-    if ((e->is_mark || spare_recycle(spool, e->name) == -1) &&
+    if ((!e->tidy || e->is_mark || spare_recycle(spool, e->name) == -1) &&
         file_remove_tree(spool->done_fd, e->name) == -1)
         log_warn("attempt=%s: cannot be removed from " SPOOL_DONE ": %m", e->name);
     free(e);

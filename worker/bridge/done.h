@@ -26,8 +26,8 @@ struct done {
 /* Take in what lies there. -1 after logging. */
 int done_scan(struct done *done, const struct spool *spool) MUST_CHECK;
 
-/* Move the attempt's directory there, without what only its run needed (spare_strip(); tidy: see there).  Where that fails, which is logged, the directory
- * stays as it is until done_move_late(), or a restart, which finds it. */
+/* Move the attempt's directory there, without what only its run needed (spare_strip(); tidy: see there).  Where that
+ * fails, which is logged, the directory stays as it is until done_move_late(), or a restart, which finds it. */
 void done_move(struct done *done, const struct spool *spool, const char *name, bool tidy);
 
 /* Try again what could not be moved.  Logs what it moved. */
@@ -53,7 +53,7 @@ struct done_limits {
         mark_ms; /* marks stay for so long whatever the others say: grants may be on their way */
 };
 
-/* Remove the oldest until the rest is within the limits.  Marks have no bytes.  Ages count by CLOCK_BOOTTIME, from the
+/* Remove the oldest, or make spares of them, until the rest is within the limits.  Marks have no bytes.  Ages count by CLOCK_BOOTTIME, from the
  * start of the program for what was there before: a clock that is set ends none. */
 void done_expire(struct done *done, struct spool *spool, const struct done_limits *limits);
 

@@ -68,7 +68,7 @@ go_back(struct link *l, struct stream *s)
     link_queue(l, s);
 }
 
-/* A place in the stream's row for what is about to be published. */
+/* A place in the stream's row. */
 static void
 row_add(struct link *l, struct stream *s, int i)
 {
@@ -79,41 +79,18 @@ row_add(struct link *l, struct stream *s, int i)
     s->flight_last = i;
 }
 
-/* It was not published: its place was the last. */
-static void
-row_drop(struct link *l, struct stream *s, int i)
-{
-    int before = s->flight_first;
-
-    if (before == i) {
-        s->flight_first = s->flight_last = -1;
-    } else {
-        while (l->flights[before].next != i)
-            before = l->flights[before].next;
-        l->flights[before].next = -1;
-        s->flight_last = before;
-    }
-    give_flight(l, i);
-    if (s->failed && s->flight_first == -1)
-        go_back(l, s);
-}
-
+/* mq_publish() calls no handler, so what it may fail to publish needs no flight before. */
 int
 link_publish(struct link *l, const struct mq_message *message, const struct flight *flight)
 {
-    int error, i;
-
     if (l->free_flight == -1) {
         errno = EAGAIN;
         return -1;
     }
-    i = take_flight(l, flight, message->len);
-    if (mq_publish(l->mq, message, (uint64_t)i) == 0)
-        return 0;
-    error = errno;
-    give_flight(l, i);
-    errno = error;
-    return -1;
+    if (mq_publish(l->mq, message, (uint64_t)l->free_flight) == -1)
+        return -1;
+    (void)take_flight(l, flight, message->len);
+    return 0;
 }
 
 static bool
@@ -128,56 +105,41 @@ has_flights(const struct link *l, size_t n)
     return n == 0;
 }
 
-/* Flights of all streams of the bundle, each the rider of the one before.  Returns the first. */
-static int
+/* Flights of all streams of the bundle, each the rider of the one before. */
+static void
 board(struct link *l, const struct bundle *u, size_t bytes)
 {
-    int first = -1;
+    int before = -1;
 
-    for (size_t n = u->n; n-- > 0;) {
+    for (size_t n = 0; n < u->n; n++) {
         const struct flight flight = {.kind = FLIGHT_RECORD,
-                                      .rider = first,
+                                      .rider = -1,
                                       .stream = u->parts[n].stream,
                                       .end_offset = u->parts[n].end_offset};
+        int i = take_flight(l, &flight, before == -1 ? bytes : 0);
 
-        first = take_flight(l, &flight, n == 0 ? bytes : 0);
-        row_add(l, flight.stream, first);
-    }
-    return first;
-}
-
-static void
-unboard(struct link *l, int first)
-{
-    for (int i = first, next; i != -1; i = next) {
-        next = l->flights[i].rider;
-        row_drop(l, l->flights[i].stream, i);
+        if (before != -1)
+            l->flights[before].rider = i;
+        row_add(l, flight.stream, i);
+        before = i;
     }
 }
 
-/* mq_publish() may settle other flights before it returns, so the new ones have their places
- * in the streams' rows before the call. */
 int
 link_publish_bundle(struct link *l)
 {
     struct mq_message message = bundle_message(&l->bundle);
-    int error, first;
 
     if (!has_flights(l, l->bundle.n)) {
         errno = EAGAIN;
         return -1;
     }
-    first = board(l, &l->bundle, message.len);
+    if (mq_publish(l->mq, &message, (uint64_t)l->free_flight) == -1)
+        return -1;
+    board(l, &l->bundle, message.len);
     l->open_bundles++;
-    if (mq_publish(l->mq, &message, (uint64_t)first) == 0) {
-        bundle_clear(&l->bundle);
-        return 0;
-    }
-    error = errno;
-    l->open_bundles--;
-    unboard(l, first);
-    errno = error;
-    return -1;
+    bundle_clear(&l->bundle);
+    return 0;
 }
 
 /* What did not arrive is sent again after a pause that grows while nothing does. */

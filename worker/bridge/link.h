@@ -11,7 +11,8 @@
 #include "worker/bridge/stream.h"
 
 /* A publishing connection and what is on its way over it: one for states (claims, heartbeats
- * and questions too), one for bulk.  Each publish is a flight until its outcome is known. */
+ * and questions too), one for bulk.  Each publish is a flight until its outcome is known;
+ * one from several streams is a flight of each. */
 
 #define LINK_WINDOW 256
 

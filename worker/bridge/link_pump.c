@@ -56,8 +56,7 @@ send_bundle(struct link *l)
 }
 
 /* Add the record that the stream has just given to what goes next.  Where it has no place there that goes now, which *sent
- * counts, and the stream will give the record again: it lies in the stream's memory, and publishing may rewind that.
- * -1: no room. */
+ * counts, and the stream will give the record again.  -1: no room. */
 static int
 gather(struct link *l, struct stream *s, const struct journal_record *record, int *sent)
 {
@@ -69,6 +68,7 @@ gather(struct link *l, struct stream *s, const struct journal_record *record, in
         (*sent)++;
         return send_bundle(l);
     }
+    s->spoken = true; /* not later: it may be back in the round then */
     bundle_add(&l->bundle, s, record, &source);
     return 0;
 }
@@ -128,7 +128,6 @@ serve(struct link *l, struct stream *s)
     while (sent < most && !s->failed && (sent == 0 || link_has_room(l))) {
         switch (stream_next(s, &record)) {
         case STREAM_RECORD:
-            s->spoken = true; /* not later: it may be back in the round then */
             if (gather(l, s, &record, &sent) == -1) {
                 link_queue(l, s);
                 return -1;

@@ -96,11 +96,10 @@ spare_take(struct spool *spool, const char *name)
 {
     char spare[PATH_SIZE];
 
-    if (spool->spares == 0)
+    if (spool->spares == 0 ||
+        renameat(spool->dir_fd, spare_name(spool->spares - 1, spare), spool->dir_fd, name) == -1)
         return -1;
-    spool->spares--; /* if it cannot be taken, it is made again under that name */
-    if (renameat(spool->dir_fd, spare_name(spool->spares, spare), spool->dir_fd, name) == -1)
-        return -1;
+    spool->spares--;
     return open_dir(spool->dir_fd, name);
 }
 
@@ -126,8 +125,10 @@ is_untouched_dir(int dir_fd, const char *name)
         return false;
     }
     ours = fstat(fd, &st) == 0 && is_ours(&st, S_IFDIR | DIR_MODE);
+    errno = 0;
     while (entries <= 2 && readdir(dir) != NULL) /* "." and ".." */
         entries++;
+    ours = ours && errno == 0;
     (void)closedir(dir);
     return ours && entries == 2;
 }
@@ -222,11 +223,26 @@ remove_others(int dir_fd)
         file_cleanup_close(&fd);
         return -1;
     }
-    while (rc == 0 && (d = readdir(dir)) != NULL)
+    errno = 0;
+    while (rc == 0 && (d = readdir(dir)) != NULL) {
         if (!is_of_spares(d->d_name))
             rc = file_remove_tree(dir_fd, d->d_name);
+        errno = rc == 0 ? 0 : errno;
+    }
+    if (errno != 0) /* readdir()'s, too: what it did not show would stay */
+        rc = -1;
     (void)closedir(dir);
     return rc;
+}
+
+/* What strip could not remove must not serve again; what is missing can be made. */
+static bool
+has_only_untouched(int fd)
+{
+    return (is_untouched_dir(fd, REQUEST_WORK) ||
+            faccessat(fd, REQUEST_WORK, F_OK, AT_SYMLINK_NOFOLLOW) == -1) &&
+           (is_untouched_fifo(fd, REQUEST_CTL) ||
+            faccessat(fd, REQUEST_CTL, F_OK, AT_SYMLINK_NOFOLLOW) == -1);
 }
 
 static int
@@ -235,7 +251,7 @@ make_empty(int fd)
     struct stat st;
 
     /* A blank that is there already is a program's, who knows of what. */
-    if (fstat(fd, &st) == -1 || !is_ours(&st, S_IFDIR | DIR_MODE) ||
+    if (fstat(fd, &st) == -1 || !is_ours(&st, S_IFDIR | DIR_MODE) || !has_only_untouched(fd) ||
         file_remove_tree(fd, JOURNAL_BLANK) == -1)
         return -1;
     blank_journal(fd);
@@ -246,6 +262,17 @@ make_empty(int fd)
                                           file_fill(fd, texts[i], FILE_MODE, "", 0) == -1))
             return -1;
     return complete(fd);
+}
+
+/* A name of spares, for what lies below done/.  What has it already could not be made whole, or not removed, earlier. */
+static int
+move_to(const struct spool *spool, const char *name, const char *spare)
+{
+    if (renameat(spool->done_fd, name, spool->dir_fd, spare) == 0)
+        return 0;
+    if ((errno != ENOTEMPTY && errno != EEXIST) || file_remove_tree(spool->dir_fd, spare) == -1)
+        return -1;
+    return renameat(spool->done_fd, name, spool->dir_fd, spare);
 }
 
 int
@@ -259,12 +286,13 @@ spare_recycle(struct spool *spool, const char *name)
         return -1;
     }
     /* The name first: nobody takes what is cut off in the middle for an attempt, or for the mark of one (done.h). */
-    if (renameat(spool->done_fd, name, spool->dir_fd, spare_name(spool->spares, spare)) == -1)
+    if (move_to(spool, name, spare_name(spool->spares, spare)) == -1)
         return -1;
     fd = open_dir(spool->dir_fd, spare);
     if (fd != -1 && make_empty(fd) == 0) {
         spool->spares++;
         return 0;
     }
-    return file_remove_tree(spool->dir_fd, spare);
+    remove_entry(name, spool->dir_fd, spare);
+    return 0;
 }

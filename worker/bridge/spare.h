@@ -22,11 +22,11 @@ int spare_make(struct spool *spool) MUST_CHECK;
 int spare_take(struct spool *spool, const char *name) MUST_CHECK;
 
 /* The attempt in this directory of the spool is over: take away what it leaves and nobody needs any more, which may be
- * large or secret.  tidy: no process of it can be left, so what it did not touch may serve again. */
+ * large or secret.  tidy: its runner left no process behind, so what it did not touch may serve again. */
 void spare_strip(const struct spool *spool, const char *name, bool tidy);
 
-/* Make a spare of a directory below done/ that nobody needs any more, or remove it where that cannot be.  0, or -1 with
- * errno, ENOSPC when there are enough of them: then it must be removed. */
+/* Make a spare of the directory below done/ of a tidy attempt that nobody needs any more, or remove it where that cannot be
+ * (a failure of that is logged).  0; or -1 with errno, ENOSPC when there are enough of them: then it is still there. */
 int spare_recycle(struct spool *spool, const char *name) MUST_CHECK;
 
 #endif

@@ -1,6 +1,6 @@
 /* The one process that forks runners: small, single-threaded, without AMQP or JSON, so that a
- * runner is a fork of it and needs no exec.  What makes an attempt startable is the
- * O_EXCL creation of its journal: a request that comes twice starts nothing twice. */
+ * runner is a fork of it and needs no exec.  What makes an attempt startable is that its journal
+ * gets its name, once: a request that comes twice starts nothing twice. */
 #include "worker/runner/spawner.h"
 
 #include <errno.h>
@@ -48,7 +48,7 @@ open_lock(int spool_fd)
     return fd != -1 && file_lock(fd, LOCK_WAIT_MS) == 0 ? file_take(&fd) : -1;
 }
 
-/* A file that bears the journal's name from now on, and never did before. */
+/* A file that gets the journal's name, which was free in this directory. */
 static int
 name_journal(int dir_fd)
 {
@@ -59,7 +59,7 @@ name_journal(int dir_fd)
     return openat(dir_fd, JOURNAL_FILE, flags | O_CREAT | O_EXCL, FILE_MODE);
 }
 
-/* The journal, locked.  EEXIST = this attempt was started before.  Returns its descriptor, which
+/* The journal, locked.  EEXIST = this attempt was started before, or the blank is none.  Returns its descriptor, which
  * the writer has too. */
 static int
 make_journal(int dir_fd, struct journal_writer *w)

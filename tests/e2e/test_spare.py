@@ -1,0 +1,28 @@
+"""Directories of attempts that serve again: the next attempt finds nothing of the one before."""
+import glob
+
+from stack import wait_for
+
+ROUNDS = 8
+SCRIPT = 'ls -A "$HOME"; stat -c %i "$HOME/.."; cat "$HLER_OUTPUTS" 2>/dev/null; echo "v=$1" >>"$HLER_OUTPUTS"'
+
+
+def test_a_directory_that_serves_again_is_as_if_it_were_new(make_stack):
+    stack = make_stack("--workers", "1", "--slots", "1", "--set", "worker.done_max=1")
+    spool, places = stack.path("spool/worker-1"), []
+    for i in range(ROUNDS):
+        leaves = '; touch "$HOME/left"' if i % 2 else ""
+        done = stack.run("test.shell", {"script": f"set -- {i}; {SCRIPT}{leaves}"})
+        assert done["state"] == "succeeded", stack.describe(done["id"])
+        stack.assert_complete(done["id"])
+        stack.assert_in_order(done["id"])
+        places.append(stack.output(done["id"]).decode())
+        assert places[-1].strip().isdigit(), "an empty directory, no outputs"
+        assert stack.sql("SELECT outputs FROM hler.tasks WHERE operation = %s", done["id"])[0]["outputs"] == {"v": str(i)}
+        if i > 0:
+            wait_for(lambda: glob.glob(f"{spool}/new.spare.*/blank"), what="a journal that may serve again")
+    assert len(set(places)) < ROUNDS, "each had a directory of its own"
+    stack.kill("worker-1")
+    stack.restart("worker-1")
+    assert stack.run("test.shell", {"script": "true"})["state"] == "succeeded"
+    assert not glob.glob(f"{spool}/new.spare.*/blank"), "what an earlier worker had ready is not trusted"
