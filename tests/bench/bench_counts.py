@@ -1,4 +1,6 @@
 """What one operation costs the servers in messages, transactions and syncs, each with the reason for it."""
+import time
+
 import counters
 import guarantee
 import load
@@ -7,10 +9,11 @@ from report import Result
 from stack import Stack, say
 
 OPERATIONS = 500
+FLUSH_S = 11 # a server process of PostgreSQL tells what it has counted when it was idle for ten seconds
 REASONS = {
     "offer": "the task with all that a worker needs; confirmed, so that the outbox may forget it",
     "claim": "one for up to 64 offers: nothing runs without a grant; transient, since losing one costs a repeat",
-    "attempt.started": "a fact that a front end waits for; it does not wait for the end, but goes with it where both are there",
+    "attempt.started": "a fact that a front end waits for; it waits for no more than another one's confirm, and goes with all that is there then",
     "attempt.finished": "the end; the task moves by it alone",
     "attempt.output": "what the job said; /bin/true says nothing",
     "attempt.declined": "an offer that was claimed and not granted in time goes back; none when workers keep up",
@@ -64,12 +67,14 @@ def count_broker(stack, result, before, after):
 
 def count_pass(stack, result):
     """Servers' counters and syncs over the same operations."""
-    syncs = counters.Syncs(counters.sync_groups(stack))
+    time.sleep(FLUSH_S)
     broker, database = counters.broker(stack), counters.database(stack)
+    syncs = counters.Syncs(counters.sync_groups(stack))
     load.run(stack, "bench.true", OPERATIONS)
-    database = counters.difference(counters.database(stack), database)
-    count_broker(stack, result, broker, counters.broker(stack))
     counted = syncs.stop()
+    count_broker(stack, result, broker, counters.broker(stack))
+    time.sleep(FLUSH_S)
+    database = counters.difference(counters.database(stack), database)
     for name, why in DATABASE.items():
         result.add(f"database: {name}", database[name] / OPERATIONS, "an operation")
         result.note(f"{name}: {why}")

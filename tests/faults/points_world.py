@@ -13,7 +13,8 @@ import guards
 from stack import SANITIZERS, read, wait_for
 from world import HERE, World, signal_quietly
 
-SETTINGS = ("worker.claim_wait_ms=2000", "worker.ack_hold_ms=2000", "worker.heartbeat_ms=250", "dispatcher.offers.offer_wait_ms=1000",
+SETTINGS = ("worker.done_max=4", # so that directories serve again
+            "worker.claim_wait_ms=2000", "worker.ack_hold_ms=2000", "worker.heartbeat_ms=250", "dispatcher.offers.offer_wait_ms=1000",
             "dispatcher.leases.tick_ms=200", "dispatcher.database.timeout_ms=2000")
 LOST_AFTER_MS = 2500
 TABLE_SETTINGS = {"report_after_ms": 1000, "gap_after_ms": 1000, "verdict_again_ms": 1000}
