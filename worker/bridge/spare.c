@@ -96,9 +96,13 @@ spare_take(struct spool *spool, const char *name)
 {
     char spare[PATH_SIZE];
 
-    if (spool->spares == 0 ||
-        renameat(spool->dir_fd, spare_name(spool->spares - 1, spare), spool->dir_fd, name) == -1)
+    if (spool->spares == 0)
         return -1;
+    if (renameat(spool->dir_fd, spare_name(spool->spares - 1, spare), spool->dir_fd, name) == -1) {
+        if (errno == ENOENT) /* somebody has removed it */
+            spool->spares--;
+        return -1;
+    }
     spool->spares--;
     return open_dir(spool->dir_fd, name);
 }
@@ -195,7 +199,8 @@ is_of_spares(const char *entry)
 }
 
 /* No reader may ever find another attempt's records in a journal that it has open (a `report` for something that is
- * done): only one that nobody has may serve again.  That is what a lease for writing asks of the kernel (fcntl(2)). */
+ * done): only one that nobody has may serve again.  That is what a lease for writing asks of the kernel (fcntl(2)).
+ * Emptied before it is renamed: file systems keep that order through a power cut. */
 static void
 blank_journal(int dir_fd)
 {
