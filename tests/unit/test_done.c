@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/temp_spool.h"
+
 #include "common/file.h"
 #include "worker/bridge/done.h"
 #include "worker/runner/journal.h"
@@ -23,8 +25,7 @@
 #define BYTES 1000
 
 struct fixture {
-    char path[32];
-    struct spool spool;
+    struct temp_spool temp;
     struct done done;
 };
 
@@ -40,25 +41,21 @@ set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
 
-    snprintf(f->path, sizeof f->path, "/tmp/hler-done.XXXXXX");
-    assert_non_null(mkdtemp(f->path));
-    f->spool.dir_fd = open(f->path, O_RDONLY | O_DIRECTORY);
-    assert_int_equal(mkdirat(f->spool.dir_fd, SPOOL_DONE, 0700), 0);
-    f->spool.done_fd = openat(f->spool.dir_fd, SPOOL_DONE, O_RDONLY | O_DIRECTORY);
+    temp_spool_make(&f->temp);
     for (int i = 0; i < JOURNALS; i++) {
         char name[80], path[120];
         struct timespec times[2] = {{.tv_sec = time(NULL) - JOURNALS + i},
                                     {.tv_sec = time(NULL) - JOURNALS + i}};
 
         name_of(i, name);
-        assert_int_equal(mkdirat(f->spool.done_fd, name, 0700), 0);
+        assert_int_equal(mkdirat(f->temp.spool.done_fd, name, 0700), 0);
         snprintf(path, sizeof path, "%s/" JOURNAL_FILE, name);
-        int fd = openat(f->spool.done_fd, path, O_WRONLY | O_CREAT, 0600);
+        int fd = openat(f->temp.spool.done_fd, path, O_WRONLY | O_CREAT, 0600);
         assert_int_equal(ftruncate(fd, BYTES), 0);
         assert_int_equal(futimens(fd, times), 0);
         close(fd);
     }
-    assert_int_equal(done_scan(&f->done, &f->spool), 0);
+    assert_int_equal(done_scan(&f->done, &f->temp.spool), 0);
     assert_int_equal(f->done.bytes, JOURNALS * BYTES);
     *state = f;
     return 0;
@@ -70,9 +67,7 @@ tear_down(void **state)
     struct fixture *f = *state;
 
     done_free(&f->done);
-    close(f->spool.done_fd);
-    close(f->spool.dir_fd);
-    assert_int_equal(file_remove_tree(AT_FDCWD, f->path), 0);
+    temp_spool_remove(&f->temp);
     free(f);
     return 0;
 }
@@ -86,7 +81,8 @@ expect_newest(struct fixture *f, int n)
         char name[80];
 
         name_of(i, name);
-        assert_int_equal(faccessat(f->spool.done_fd, name, F_OK, 0), i >= JOURNALS - n ? 0 : -1);
+        assert_int_equal(faccessat(f->temp.spool.done_fd, name, F_OK, 0),
+                         i >= JOURNALS - n ? 0 : -1);
     }
 }
 
@@ -95,7 +91,7 @@ test_within_the_limits(void **state)
 {
     struct fixture *f = *state;
 
-    done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, MANY, JOURNALS * BYTES, 0});
+    done_expire(&f->done, &f->temp.spool, &(struct done_limits){KEEP_S, MANY, JOURNALS * BYTES, 0});
     expect_newest(f, JOURNALS);
 }
 
@@ -104,9 +100,9 @@ test_by_size(void **state)
 {
     struct fixture *f = *state;
 
-    done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, MANY, 3 * BYTES - 1, 0});
+    done_expire(&f->done, &f->temp.spool, &(struct done_limits){KEEP_S, MANY, 3 * BYTES - 1, 0});
     expect_newest(f, 2);
-    done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, MANY, -1, 0});
+    done_expire(&f->done, &f->temp.spool, &(struct done_limits){KEEP_S, MANY, -1, 0});
     expect_newest(f, 0);
 }
 
@@ -115,7 +111,7 @@ test_by_number(void **state)
 {
     struct fixture *f = *state;
 
-    done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, 3, MANY * BYTES, 0});
+    done_expire(&f->done, &f->temp.spool, &(struct done_limits){KEEP_S, 3, MANY * BYTES, 0});
     expect_newest(f, 3);
 }
 
@@ -124,7 +120,7 @@ test_by_age(void **state)
 {
     struct fixture *f = *state;
 
-    done_expire(&f->done, &f->spool, &(struct done_limits){0, MANY, MANY * BYTES, 0});
+    done_expire(&f->done, &f->temp.spool, &(struct done_limits){0, MANY, MANY * BYTES, 0});
     expect_newest(f, 0);
 }
 
@@ -138,11 +134,11 @@ test_the_wall_clock_ends_none(void **state)
     for (int i = 0; i < JOURNALS; i++) {
         name_of(i, name);
         snprintf(path, sizeof path, "%s/" JOURNAL_FILE, name);
-        assert_int_equal(utimensat(f->spool.done_fd, path, times, 0), 0);
+        assert_int_equal(utimensat(f->temp.spool.done_fd, path, times, 0), 0);
     }
     done_free(&f->done);
-    assert_int_equal(done_scan(&f->done, &f->spool), 0);
-    done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, MANY, MANY * BYTES, 0});
+    assert_int_equal(done_scan(&f->done, &f->temp.spool), 0);
+    done_expire(&f->done, &f->temp.spool, &(struct done_limits){KEEP_S, MANY, MANY * BYTES, 0});
     expect_newest(f, JOURNALS);
 }
 
@@ -172,7 +168,7 @@ expect_marks(struct fixture *f, int n)
         char name[80];
 
         mark_name(i, name);
-        assert_int_equal(done_is_marked(&f->spool, name), i >= MARKS - n);
+        assert_int_equal(done_is_marked(&f->temp.spool, name), i >= MARKS - n);
     }
 }
 
@@ -183,9 +179,9 @@ make_marks(struct fixture *f)
 
     for (int i = 0; i < MARKS; i++) {
         mark_name(i, name);
-        done_mark(&f->done, &f->spool, name);
+        done_mark(&f->done, &f->temp.spool, name);
     }
-    done_mark(&f->done, &f->spool, name); /* again */
+    done_mark(&f->done, &f->temp.spool, name); /* again */
     expect_marks(f, MARKS);
 }
 
@@ -196,13 +192,13 @@ test_young_marks_stay(void **state)
     struct done_limits none = {.mark_ms = 30000, .bytes = -1};
 
     make_marks(f);
-    done_expire(&f->done, &f->spool, &none);
+    done_expire(&f->done, &f->temp.spool, &none);
     expect_newest(f, 0);
     expect_marks(f, MARKS);
     done_free(&f->done);
-    assert_int_equal(done_scan(&f->done, &f->spool),
+    assert_int_equal(done_scan(&f->done, &f->temp.spool),
                      0); /* a restart, after which old ones may look young */
-    done_expire(&f->done, &f->spool, &none);
+    done_expire(&f->done, &f->temp.spool, &none);
     expect_marks(f, MARKS);
 }
 
@@ -212,11 +208,12 @@ test_old_marks_go(void **state)
     struct fixture *f = *state;
 
     make_marks(f);
-    done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, MANY, -1, 0});
+    done_expire(&f->done, &f->temp.spool, &(struct done_limits){KEEP_S, MANY, -1, 0});
     expect_marks(f, MARKS); /* no bytes to gain */
-    done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, MARKS - 1, MANY * BYTES, 0});
+    done_expire(&f->done, &f->temp.spool,
+                &(struct done_limits){KEEP_S, MARKS - 1, MANY * BYTES, 0});
     expect_marks(f, MARKS - 1);
-    done_expire(&f->done, &f->spool, &(struct done_limits){0, MANY, MANY * BYTES, 0});
+    done_expire(&f->done, &f->temp.spool, &(struct done_limits){0, MANY, MANY * BYTES, 0});
     expect_marks(f, 0);
 }
 
@@ -226,13 +223,13 @@ test_marks_are_synced_together(void **state)
     struct fixture *f = *state;
 
     syncs = 0;
-    done_sync_marks(&f->done, &f->spool);
+    done_sync_marks(&f->done, &f->temp.spool);
     assert_int_equal(syncs, 0);
     make_marks(f);
     sync_fails = 1;
-    done_sync_marks(&f->done, &f->spool);
-    done_sync_marks(&f->done, &f->spool); /* again after a failure */
-    done_sync_marks(&f->done, &f->spool);
+    done_sync_marks(&f->done, &f->temp.spool);
+    done_sync_marks(&f->done, &f->temp.spool); /* again after a failure */
+    done_sync_marks(&f->done, &f->temp.spool);
     assert_int_equal(syncs, 2);
 }
 
@@ -244,15 +241,15 @@ test_failed_move_is_tried_again(void **state)
 
     name_of(JOURNALS, name);
     snprintf(inside, sizeof inside, "%s/x", name);
-    assert_int_equal(mkdirat(f->spool.dir_fd, name, 0700), 0);
-    assert_int_equal(mkdirat(f->spool.done_fd, name, 0700), 0);
-    assert_int_equal(mkdirat(f->spool.done_fd, inside, 0700), 0); /* in the way */
-    done_move(&f->done, &f->spool, name, true);
-    done_move_late(&f->done, &f->spool);
-    assert_int_equal(faccessat(f->spool.dir_fd, name, F_OK, 0), 0);
-    assert_int_equal(unlinkat(f->spool.done_fd, inside, AT_REMOVEDIR), 0);
-    done_move_late(&f->done, &f->spool);
-    assert_int_equal(faccessat(f->spool.dir_fd, name, F_OK, 0), -1);
+    assert_int_equal(mkdirat(f->temp.spool.dir_fd, name, 0700), 0);
+    assert_int_equal(mkdirat(f->temp.spool.done_fd, name, 0700), 0);
+    assert_int_equal(mkdirat(f->temp.spool.done_fd, inside, 0700), 0); /* in the way */
+    done_move(&f->done, &f->temp.spool, name, true);
+    done_move_late(&f->done, &f->temp.spool);
+    assert_int_equal(faccessat(f->temp.spool.dir_fd, name, F_OK, 0), 0);
+    assert_int_equal(unlinkat(f->temp.spool.done_fd, inside, AT_REMOVEDIR), 0);
+    done_move_late(&f->done, &f->temp.spool);
+    assert_int_equal(faccessat(f->temp.spool.dir_fd, name, F_OK, 0), -1);
     assert_int_equal(f->done.late.count, 0);
 }
 
@@ -265,13 +262,13 @@ test_only_what_was_tidy_serves_again(void **state)
         char name[80], path[120];
 
         name_of(JOURNALS + tidy, name);
-        assert_int_equal(mkdirat(f->spool.dir_fd, name, 0700), 0);
+        assert_int_equal(mkdirat(f->temp.spool.dir_fd, name, 0700), 0);
         snprintf(path, sizeof path, "%s/" JOURNAL_FILE, name);
-        assert_int_equal(file_create(f->spool.dir_fd, path, 0600, "x", 1), 0);
-        done_move(&f->done, &f->spool, name, tidy == 1);
-        done_expire(&f->done, &f->spool, &(struct done_limits){KEEP_S, 0, MANY * BYTES, 0});
-        assert_int_equal(faccessat(f->spool.done_fd, name, F_OK, 0), -1);
-        assert_int_equal(f->spool.spares, tidy);
+        assert_int_equal(file_create(f->temp.spool.dir_fd, path, 0600, "x", 1), 0);
+        done_move(&f->done, &f->temp.spool, name, tidy == 1);
+        done_expire(&f->done, &f->temp.spool, &(struct done_limits){KEEP_S, 0, MANY * BYTES, 0});
+        assert_int_equal(faccessat(f->temp.spool.done_fd, name, F_OK, 0), -1);
+        assert_int_equal(f->temp.spool.spares, tidy);
     }
 }
 

@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/temp_spool.h"
+
 #include "common/file.h"
 #include "worker/bridge/attempt_dir.h"
 #include "worker/bridge/environment.h"
@@ -25,8 +27,7 @@
 #define MOST 512 /* spare.c */
 
 struct fixture {
-    char path[32];
-    struct spool spool;
+    struct temp_spool temp;
     ino_t inodes[4];
 };
 
@@ -40,7 +41,7 @@ look(const struct fixture *f, const char *dir, const char *part)
     char path[160];
 
     snprintf(path, sizeof path, "%s/%s", dir, part);
-    if (fstatat(f->spool.dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) == -1)
+    if (fstatat(f->temp.spool.dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) == -1)
         st.st_ino = 0;
     return st;
 }
@@ -48,7 +49,7 @@ look(const struct fixture *f, const char *dir, const char *part)
 static void
 put(const struct fixture *f, const char *path)
 {
-    assert_int_equal(file_create(f->spool.dir_fd, path, 0600, "secret", 6), 0);
+    assert_int_equal(file_create(f->temp.spool.dir_fd, path, 0600, "secret", 6), 0);
 }
 
 /* The directory of an attempt that ran. */
@@ -58,13 +59,9 @@ set_up(void **state)
     struct fixture *f = calloc(1, sizeof *f);
     int fd;
 
-    snprintf(f->path, sizeof f->path, "/tmp/hler-spare.XXXXXX");
-    assert_non_null(mkdtemp(f->path));
-    f->spool.dir_fd = open(f->path, O_RDONLY | O_DIRECTORY);
-    assert_int_equal(mkdirat(f->spool.dir_fd, SPOOL_DONE, 0700), 0);
-    f->spool.done_fd = openat(f->spool.dir_fd, SPOOL_DONE, O_RDONLY | O_DIRECTORY);
-    assert_int_equal(spare_make(&f->spool), 0);
-    fd = spare_take(&f->spool, NAME);
+    temp_spool_make(&f->temp);
+    assert_int_equal(spare_make(&f->temp.spool), 0);
+    fd = spare_take(&f->temp.spool, NAME);
     assert_true(fd != -1);
     assert_int_equal(file_fill(fd, ATTEMPT_DIR_OFFER, 0600, "secret", 6), 0);
     assert_int_equal(file_fill(fd, ENVIRONMENT_VARS, 0600, "secret", 6), 0);
@@ -75,7 +72,7 @@ set_up(void **state)
     put(f, NAME "/left");
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
         f->inodes[i] = look(f, NAME, parts[i]).st_ino;
-    f->spool.spares = 0; /* its name is the next one's */
+    f->temp.spool.spares = 0; /* its name is the next one's */
     *state = f;
     return 0;
 }
@@ -85,9 +82,7 @@ tear_down(void **state)
 {
     struct fixture *f = *state;
 
-    close(f->spool.done_fd);
-    close(f->spool.dir_fd);
-    assert_int_equal(file_remove_tree(AT_FDCWD, f->path), 0);
+    temp_spool_remove(&f->temp);
     free(f);
     return 0;
 }
@@ -99,16 +94,16 @@ end_and_recycle(struct fixture *f, bool tidy)
         char name[32];
 
         snprintf(name, sizeof name, ATTEMPT_DIR_PREPARED "spare.%d", i);
-        assert_int_equal(file_remove_tree(f->spool.dir_fd, name), 0);
+        assert_int_equal(file_remove_tree(f->temp.spool.dir_fd, name), 0);
     }
-    spare_strip(&f->spool, NAME, tidy);
+    spare_strip(&f->temp.spool, NAME, tidy);
     assert_int_equal(look(f, NAME, ENVIRONMENT_VARS).st_size, 0);
     assert_int_equal(look(f, NAME, ENVIRONMENT_SPEC).st_ino, 0);
     assert_int_equal(look(f, NAME, REQUEST_OUTPUTS).st_ino, 0);
     assert_int_equal(look(f, NAME, JOURNAL_FILE).st_size, 6); /* may be asked for again */
     assert_int_equal(look(f, NAME, ATTEMPT_DIR_OFFER).st_size, 6);
-    assert_int_equal(renameat(f->spool.dir_fd, NAME, f->spool.done_fd, NAME), 0);
-    assert_int_equal(spare_recycle(&f->spool, NAME), 0);
+    assert_int_equal(renameat(f->temp.spool.dir_fd, NAME, f->temp.spool.done_fd, NAME), 0);
+    assert_int_equal(spare_recycle(&f->temp.spool, NAME), 0);
 }
 
 static void
@@ -118,8 +113,8 @@ expect_clean(const struct fixture *f)
 
     static const mode_t modes[] = {S_IFDIR | 0700, S_IFIFO | 0600, S_IFREG | 0600, S_IFREG | 0600};
 
-    assert_int_equal(f->spool.spares, 1);
-    assert_int_equal(faccessat(f->spool.done_fd, NAME, F_OK, 0), -1);
+    assert_int_equal(f->temp.spool.spares, 1);
+    assert_int_equal(faccessat(f->temp.spool.done_fd, NAME, F_OK, 0), -1);
     assert_int_equal(look(f, SPARE, JOURNAL_FILE).st_ino, 0);
     assert_int_equal(look(f, SPARE, "left").st_ino, 0);
     assert_true(blank.st_ino == 0 || (blank.st_size == 0 && blank.st_mode == (S_IFREG | 0600)));
@@ -128,7 +123,7 @@ expect_clean(const struct fixture *f)
         if (i > 0)
             assert_int_equal(look(f, SPARE, parts[i]).st_size, 0);
     }
-    assert_int_equal(unlinkat(f->spool.dir_fd, SPARE REQUEST_WORK, AT_REMOVEDIR), 0);
+    assert_int_equal(unlinkat(f->temp.spool.dir_fd, SPARE REQUEST_WORK, AT_REMOVEDIR), 0);
 }
 
 static bool
@@ -157,7 +152,7 @@ test_a_journal_that_is_read_is_no_blank_one(void **state)
 {
     struct fixture *f = *state;
     char text[8] = "";
-    int fd = openat(f->spool.dir_fd, NAME "/" JOURNAL_FILE, O_RDONLY);
+    int fd = openat(f->temp.spool.dir_fd, NAME "/" JOURNAL_FILE, O_RDONLY);
 
     assert_true(fd != -1);
     end_and_recycle(f, true);
@@ -171,7 +166,7 @@ static void
 test_a_blank_one_is_not_a_programs(void **state)
 {
     struct fixture *f = *state;
-    int fd = openat(f->spool.dir_fd, NAME "/" JOURNAL_FILE, O_RDONLY);
+    int fd = openat(f->temp.spool.dir_fd, NAME "/" JOURNAL_FILE, O_RDONLY);
 
     put(f, NAME "/" JOURNAL_BLANK);
     end_and_recycle(f, true);
@@ -191,7 +186,7 @@ test_nothing_of_one_that_left_processes(void **state)
         char path[160];
 
         snprintf(path, sizeof path, NAME "/%s", parts[i]);
-        fds[i] = openat(f->spool.dir_fd, path, O_RDONLY | O_NONBLOCK);
+        fds[i] = openat(f->temp.spool.dir_fd, path, O_RDONLY | O_NONBLOCK);
         assert_true(fds[i] != -1);
     }
     end_and_recycle(f, false);
@@ -221,7 +216,7 @@ test_a_text_with_a_second_name_is_not_used_again(void **state)
         char path[160];
 
         snprintf(path, sizeof path, NAME "/%s", parts[i]);
-        assert_int_equal(linkat(f->spool.dir_fd, path, f->spool.dir_fd, parts[i], 0), 0);
+        assert_int_equal(linkat(f->temp.spool.dir_fd, path, f->temp.spool.dir_fd, parts[i], 0), 0);
     }
     end_and_recycle(f, true);
     for (size_t i = 2; i < ARRAY_LEN(parts); i++)
@@ -235,12 +230,12 @@ test_links_in_place_of_parts_are_not_followed(void **state)
     struct fixture *f = *state;
 
     put(f, "theirs");
-    assert_int_equal(mkdirat(f->spool.dir_fd, "place", 0700), 0);
-    assert_int_equal(unlinkat(f->spool.dir_fd, NAME "/" ENVIRONMENT_VARS, 0), 0);
-    assert_int_equal(symlinkat("../theirs", f->spool.dir_fd, NAME "/" ENVIRONMENT_VARS), 0);
-    assert_int_equal(unlinkat(f->spool.dir_fd, NAME "/" REQUEST_WORK, AT_REMOVEDIR), 0);
-    assert_int_equal(symlinkat("../place", f->spool.dir_fd, NAME "/" REQUEST_WORK), 0);
-    assert_int_equal(unlinkat(f->spool.dir_fd, NAME "/" REQUEST_CTL, 0), 0);
+    assert_int_equal(mkdirat(f->temp.spool.dir_fd, "place", 0700), 0);
+    assert_int_equal(unlinkat(f->temp.spool.dir_fd, NAME "/" ENVIRONMENT_VARS, 0), 0);
+    assert_int_equal(symlinkat("../theirs", f->temp.spool.dir_fd, NAME "/" ENVIRONMENT_VARS), 0);
+    assert_int_equal(unlinkat(f->temp.spool.dir_fd, NAME "/" REQUEST_WORK, AT_REMOVEDIR), 0);
+    assert_int_equal(symlinkat("../place", f->temp.spool.dir_fd, NAME "/" REQUEST_WORK), 0);
+    assert_int_equal(unlinkat(f->temp.spool.dir_fd, NAME "/" REQUEST_CTL, 0), 0);
     put(f, NAME "/" REQUEST_CTL);
     end_and_recycle(f, true);
     assert_int_equal(look(f, ".", "theirs").st_size, 6);
@@ -252,8 +247,8 @@ test_changed_modes_are_not_inherited(void **state)
 {
     struct fixture *f = *state;
 
-    assert_int_equal(fchmodat(f->spool.dir_fd, NAME "/" REQUEST_WORK, 0777, 0), 0);
-    assert_int_equal(fchmodat(f->spool.dir_fd, NAME "/" REQUEST_CTL, 0666, 0), 0);
+    assert_int_equal(fchmodat(f->temp.spool.dir_fd, NAME "/" REQUEST_WORK, 0777, 0), 0);
+    assert_int_equal(fchmodat(f->temp.spool.dir_fd, NAME "/" REQUEST_CTL, 0666, 0), 0);
     end_and_recycle(f, true);
     expect_clean(f);
 }
@@ -263,9 +258,9 @@ test_a_changed_directory_is_removed(void **state)
 {
     struct fixture *f = *state;
 
-    assert_int_equal(fchmodat(f->spool.dir_fd, NAME, 0755, 0), 0);
+    assert_int_equal(fchmodat(f->temp.spool.dir_fd, NAME, 0755, 0), 0);
     end_and_recycle(f, true);
-    assert_int_equal(f->spool.spares, 0);
+    assert_int_equal(f->temp.spool.spares, 0);
     assert_int_equal(look(f, ".", ATTEMPT_DIR_PREPARED "spare.0").st_ino, 0);
 }
 
@@ -274,11 +269,11 @@ test_there_are_enough(void **state)
 {
     struct fixture *f = *state;
 
-    f->spool.spares = MOST;
-    assert_int_equal(renameat(f->spool.dir_fd, NAME, f->spool.done_fd, NAME), 0);
-    assert_int_equal(spare_recycle(&f->spool, NAME), -1);
+    f->temp.spool.spares = MOST;
+    assert_int_equal(renameat(f->temp.spool.dir_fd, NAME, f->temp.spool.done_fd, NAME), 0);
+    assert_int_equal(spare_recycle(&f->temp.spool, NAME), -1);
     assert_int_equal(errno, ENOSPC);
-    assert_int_equal(faccessat(f->spool.done_fd, NAME, F_OK, 0), 0);
+    assert_int_equal(faccessat(f->temp.spool.done_fd, NAME, F_OK, 0), 0);
 }
 
 /* A program without root's rights can make what the worker cannot remove. */
@@ -288,14 +283,14 @@ test_what_could_not_be_removed_does_not_serve(void **state)
     struct fixture *f = *state;
     int fd;
 
-    assert_int_equal(renameat(f->spool.dir_fd, NAME, f->spool.done_fd, NAME), 0);
-    fd = openat(f->spool.done_fd, NAME "/" REQUEST_WORK, O_RDONLY | O_DIRECTORY);
+    assert_int_equal(renameat(f->temp.spool.dir_fd, NAME, f->temp.spool.done_fd, NAME), 0);
+    fd = openat(f->temp.spool.done_fd, NAME "/" REQUEST_WORK, O_RDONLY | O_DIRECTORY);
     assert_int_equal(file_create(fd, "left", 0600, "secret", 6), 0);
     close(fd);
-    f->spool.spares = 4; /* behind those that were made ahead */
-    assert_int_equal(spare_recycle(&f->spool, NAME), 0);
-    assert_int_equal(f->spool.spares, 4);
-    assert_int_equal(faccessat(f->spool.done_fd, NAME, F_OK, 0), -1);
+    f->temp.spool.spares = 4; /* behind those that were made ahead */
+    assert_int_equal(spare_recycle(&f->temp.spool, NAME), 0);
+    assert_int_equal(f->temp.spool.spares, 4);
+    assert_int_equal(faccessat(f->temp.spool.done_fd, NAME, F_OK, 0), -1);
     assert_int_equal(look(f, ".", ATTEMPT_DIR_PREPARED "spare.4").st_ino, 0);
 }
 
@@ -305,12 +300,12 @@ test_a_leftover_is_not_in_the_way(void **state)
 {
     struct fixture *f = *state;
 
-    assert_int_equal(renameat(f->spool.dir_fd, NAME, f->spool.done_fd, NAME), 0);
-    assert_int_equal(mkdirat(f->spool.dir_fd, ATTEMPT_DIR_PREPARED "spare.4", 0700), 0);
+    assert_int_equal(renameat(f->temp.spool.dir_fd, NAME, f->temp.spool.done_fd, NAME), 0);
+    assert_int_equal(mkdirat(f->temp.spool.dir_fd, ATTEMPT_DIR_PREPARED "spare.4", 0700), 0);
     put(f, ATTEMPT_DIR_PREPARED "spare.4/left");
-    f->spool.spares = 4;
-    assert_int_equal(spare_recycle(&f->spool, NAME), 0);
-    assert_int_equal(f->spool.spares, 5);
+    f->temp.spool.spares = 4;
+    assert_int_equal(spare_recycle(&f->temp.spool, NAME), 0);
+    assert_int_equal(f->temp.spool.spares, 5);
     assert_int_equal(look(f, ATTEMPT_DIR_PREPARED "spare.4", "left").st_ino, 0);
 }
 
