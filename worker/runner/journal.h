@@ -15,8 +15,8 @@
  * seq counts 1, 2, 3 ...; crc is CRC-32 (IEEE 802.3) over the head after the crc member, and
  * the payload.  One record = one event = one row (design section 6).
  *
- * The file gets its name once (created O_EXCL, or a blank one renamed where none is) and is flocked before the runner
- * is forked; the runner holds that open file description for life, the program never gets it.  So
+ * The file gets its name once (created O_EXCL, or a blank one renamed where none is) and is flocked before a
+ * runner gets it; the runner holds that open file description until the attempt's end, the program never gets it.  So
  * lock taken = runner alive, and there are no pid files. */
 
 #define JOURNAL_FILE "journal"

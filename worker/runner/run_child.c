@@ -107,7 +107,7 @@ child_main(struct runner *r, const struct pipes *p, pid_t runner)
     if (cgroup_enter(r->groups, q->dir) == -1 || arrange_descriptors(p) == -1 ||
         setrlimit(RLIMIT_CORE, &no_core) == -1)
         fail(r, CHILD_SETUP);
-    if (r->oom_spared)
+    if (runner_oom_is_spared())
         (void)run_proc_oom_score(r->child.oom_score);
     (void)umask(CHILD_UMASK);
     if (chdir(q->cwd == NULL ? REQUEST_WORK : q->cwd) == -1)

@@ -38,12 +38,14 @@ find_target(char *const *envp)
 void
 run_emit_init(struct runner *r)
 {
+    /* Apart, so that a program which never connects has no page of them. */
+    static char buffer[RUN_EMIT_CONNECTIONS][RUN_EMIT_BUFFER];
     const char *target = find_target(r->request->envp);
 
-    r->emit.listen_fd = -1;
+    r->emit = (struct run_emit){.listen_fd = -1};
     for (unsigned i = 0; i < RUN_EMIT_CONNECTIONS; i++) {
         r->emit.connection[i].fd = -1;
-        r->emit.connection[i].data = r->emit.buffer[i];
+        r->emit.connection[i].data = buffer[i];
     }
     if (uuid_valid(target))
         memcpy(r->emit.target, target, UUID_TEXT_SIZE);

@@ -43,8 +43,6 @@ struct run_emit {
     char target[UUID_TEXT_SIZE]; /* what "-" stands for; "" = nothing */
     uint64_t results, progress_bytes;
     struct run_emit_connection connection[RUN_EMIT_CONNECTIONS];
-    /* Apart, so that a program which never connects has no page of them. */
-    char buffer[RUN_EMIT_CONNECTIONS][RUN_EMIT_BUFFER];
 };
 
 /* Nothing open yet; the target is taken from the request. */

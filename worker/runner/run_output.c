@@ -27,6 +27,16 @@
 #define KEPT_BYTES_PER_S (INT64_C(64) << 20)
 #define PAUSE_MS 20 /* and for so long what is read may run ahead of the rate */
 
+/* Apart from what describes them, so that it can be set anew without a look at them. */
+static unsigned char buffer[2][JOURNAL_OUTPUT_MAX];
+
+void
+run_output_init(struct run_output *o)
+{
+    *o = (struct run_output){.stream = {{.fd = -1, .kind = JOURNAL_STDOUT, .data = buffer[0]},
+                                        {.fd = -1, .kind = JOURNAL_STDERR, .data = buffer[1]}}};
+}
+
 size_t
 run_output_cut(const unsigned char *data, size_t len)
 {
@@ -149,9 +159,9 @@ end_stream(struct run_stream *s)
 /* How much makes a record.  The first is small: where many begin to talk at once, the first line of each need not
  * wait for 64 KiB of each before it. */
 static size_t
-full_size(const struct runner *r, const struct run_stream *s)
+full_size(const struct runner *r)
 {
-    return r->output.spoken ? sizeof s->data : RUN_OUTPUT_FIRST;
+    return r->output.spoken ? JOURNAL_OUTPUT_MAX : RUN_OUTPUT_FIRST;
 }
 
 /* Returns whether there may be more at once. */
@@ -163,7 +173,7 @@ read_some(struct runner *r, unsigned which)
 
     if (s->fd == -1)
         return false;
-    n = read(s->fd, s->data + s->len, full_size(r, s) - s->len);
+    n = read(s->fd, s->data + s->len, full_size(r) - s->len);
     if (n == -1 && (errno == EAGAIN || errno == EINTR))
         return false;
     if (n == -1)
@@ -174,7 +184,7 @@ read_some(struct runner *r, unsigned which)
     }
     keep_order(r, &r->output.stream[1 - which]);
     account(r, s, (size_t)n);
-    if (s->len == full_size(r, s))
+    if (s->len == full_size(r))
         make_record(r, s, run_output_cut(s->data, s->len));
     return true;
 }

@@ -20,7 +20,7 @@ struct run_stream {
     enum journal_kind kind;
     int64_t first_ns; /* when data[0] was read */
     size_t len;
-    unsigned char data[JOURNAL_OUTPUT_MAX];
+    unsigned char *data; /* JOURNAL_OUTPUT_MAX bytes */
 };
 
 struct run_output {
@@ -32,6 +32,9 @@ struct run_output {
     size_t tail_len;
     char tail[RUN_OUTPUT_TAIL]; /* the last bytes of stderr, for the end's message */
 };
+
+/* Nothing open yet. */
+void run_output_init(struct run_output *o);
 
 /* One read from a stream (0 stdout, 1 stderr).  Closes it at its end.  Returns whether it said something. */
 bool run_output_read(struct runner *r, unsigned which);

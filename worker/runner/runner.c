@@ -15,16 +15,30 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/file.h"
 #include "common/log.h"
 #include "worker/runner/run_proc.h"
 
 #define RUNNER_NAME "hler-runner"
+#define RUNNER_IDLE_NAME "hler-idle"
 #define RUNNER_UMASK 077
 #define OOM_SCORE (-900) /* the program goes first, then its runner can tell of it */
 #define EVENTS 16
 #define DRAIN_MS 1000
 
 static struct runner runner;
+
+/* What a process has once, for all attempts that it serves. */
+static struct {
+    bool ready;
+    bool oom_spared;
+} process;
+
+bool
+runner_oom_is_spared(void)
+{
+    return process.oom_spared;
+}
 
 int
 runner_journal(struct runner *r, enum journal_kind kind, const void *payload, size_t len)
@@ -72,7 +86,7 @@ runner_watch_set(struct runner *r, int fd, uint32_t source, bool on)
  * fork and exec then waits until its signals are back to default.  A blocked SIGXFSZ or
  * SIGPIPE is an error of the call alone. */
 static int
-set_signals(struct runner *r)
+block_signals(void)
 {
     static const int blocked[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGPIPE,
                                   SIGXFSZ, SIGUSR1, SIGUSR2, SIGTSTP, SIGCHLD};
@@ -81,8 +95,27 @@ set_signals(struct runner *r)
     (void)sigemptyset(&mask);
     for (size_t i = 0; i < ARRAY_LEN(blocked); i++)
         (void)sigaddset(&mask, blocked[i]);
-    if (sigprocmask(SIG_SETMASK, &mask, NULL) == -1 || signal(SIGCHLD, SIG_DFL) == SIG_ERR)
+    return sigprocmask(SIG_SETMASK, &mask, NULL) == -1 || signal(SIGCHLD, SIG_DFL) == SIG_ERR ? -1
+                                                                                              : 0;
+}
+
+static int
+set_up_process(void)
+{
+    (void)setsid(); /* never a group leader: the spawner has just forked it */
+    (void)umask(RUNNER_UMASK);
+    process.oom_spared = run_proc_oom_score(OOM_SCORE) == 0;
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) == -1 || block_signals() == -1)
         return -1;
+    process.ready = true;
+    return 0;
+}
+
+static int
+watch_signals(struct runner *r)
+{
+    sigset_t mask;
+
     (void)sigemptyset(&mask);
     (void)sigaddset(&mask, SIGCHLD);
     r->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -97,11 +130,10 @@ set_up(struct runner *r, const struct runner_start *start)
     if (fchdir(start->dir_fd) == -1 || close(start->dir_fd) == -1 ||
         prctl(PR_SET_NAME, RUNNER_NAME) == -1)
         return -1;
-    (void)setsid(); /* never a group leader: the spawner has just forked it */
-    (void)umask(RUNNER_UMASK);
-    r->oom_spared = run_proc_oom_score(OOM_SCORE) == 0;
+    if (!process.ready && set_up_process() == -1)
+        return -1;
     r->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (r->epoll == -1 || prctl(PR_SET_CHILD_SUBREAPER, 1) == -1 || set_signals(r) == -1)
+    if (r->epoll == -1 || watch_signals(r) == -1)
         return -1;
     r->lease = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     if (r->lease == -1 || runner_watch(r, r->lease, SOURCE_LEASE) == -1 ||
@@ -274,27 +306,47 @@ end_without_loop(struct runner *r, int cause)
         (void)nanosleep(&pause, NULL);
 }
 
-int
+/* The journal with them: its lock, which says that a runner has it, goes.  Nor does an idle runner stand in
+ * the attempt's directory, and that one is called a runner (see set_up()). */
+static void
+tear_down(struct runner *r)
+{
+    int *const fds[] = {&r->epoll, &r->signals, &r->lease, &r->control.fd, &r->journal.fd};
+
+    (void)prctl(PR_SET_NAME, RUNNER_IDLE_NAME);
+    if (chdir("/") == -1)
+        log_warn("attempt=%s chdir: %m", r->request->dir);
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        file_cleanup_close(fds[i]);
+}
+
+bool
 runner_run(const struct runner_start *start)
 {
     struct runner *r = &runner;
+    bool again;
 
-    r->request = start->request;
-    r->journal = start->journal;
-    r->started_ns = clock_mono_ns();
-    r->control.fd = start->control_fd;
-    r->groups = start->groups;
-    r->child = (struct runner_child){.gone = true, .exit_code = -1, .oom_score = start->oom_score};
-    r->output.stream[0].fd = r->output.stream[1].fd = -1;
-    r->output.stream[0].kind = JOURNAL_STDOUT;
-    r->output.stream[1].kind = JOURNAL_STDERR;
+    *r = (struct runner){
+        .request = start->request,
+        .journal = start->journal,
+        .started_ns = clock_mono_ns(),
+        .control.fd = start->control_fd,
+        .epoll = -1,
+        .signals = -1,
+        .lease = -1,
+        .groups = start->groups,
+        .child = {.gone = true, .exit_code = -1, .oom_score = start->oom_score},
+    };
+    run_output_init(&r->output);
     run_emit_init(r);
     if (set_up(r, start) == -1) {
         log_err("attempt=%s cannot start: %m", r->request->dir);
         end_without_loop(r, errno);
-        return EXIT_SUCCESS;
+        return false;
     }
     start_program(r);
     loop(r);
-    return EXIT_SUCCESS;
+    again = r->journal_error == 0 && r->stop.left_behind == 0 && !run_child_reap(r);
+    tear_down(r);
+    return again;
 }

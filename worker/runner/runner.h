@@ -13,7 +13,7 @@
 
 /* One attempt under supervision.  The process is a fork of the spawner, without exec, so that
  * a thousand of them share nearly all their memory; all it needs is in one static struct, and
- * nothing is allocated once it runs. */
+ * nothing is allocated once it runs.  It may serve one attempt after the other (crew.h). */
 
 #define RUNNER_MESSAGE_MAX 1000
 
@@ -86,8 +86,7 @@ struct runner {
     int journal_error; /* errno of the first record that could not be written; 0 = none */
     enum runner_phase phase;
     int epoll, signals, lease;
-    int groups;      /* where the program's control group is made; -1 = nowhere */
-    bool oom_spared; /* an oom_score_adj lower than the program's */
+    int groups; /* where the program's control group is made; -1 = nowhere */
     int64_t started_ns;
     int64_t timer_ns[TIMERS]; /* CLOCK_MONOTONIC; 0 = not set */
     struct runner_child child;
@@ -107,9 +106,9 @@ struct runner_start {
     int oom_score;  /* oom_score_adj that the program gets */
 };
 
-/* Supervise one attempt to its end.  Returns the exit code of the runner's process: 0 once
- * the end record is in the journal. */
-int runner_run(const struct runner_start *start);
+/* Supervise one attempt to its end, when the end record is in the journal and all descriptors are closed.
+ * Returns whether the process may take another one: nothing of this one is left below it. */
+bool runner_run(const struct runner_start *start);
 
 /* --- for the run_*.c files --- */
 
@@ -125,6 +124,9 @@ int runner_watch(struct runner *r, int fd, uint32_t source) MUST_CHECK;
 
 /* Go on watching it, or not for a while; that the other end has hung up is told even then.  -1 with errno. */
 int runner_watch_set(struct runner *r, int fd, uint32_t source, bool on) MUST_CHECK;
+
+/* Is this process's oom_score_adj lower than its program's? */
+bool runner_oom_is_spared(void);
 
 /* Start of the program: journals the start record, then lets it exec.  -1 when it could not be
  * started; child.failure says why, and the start record is written as far as possible. */

@@ -1,6 +1,6 @@
-/* The one process that forks runners: small, single-threaded, without AMQP or JSON, so that a
- * runner is a fork of it and needs no exec.  What makes an attempt startable is that its journal
- * gets its name, once: a request that comes twice starts nothing twice. */
+/* The one process that has runners: small, single-threaded, without AMQP or JSON, so that a
+ * runner is a fork of it and needs no exec, or one that has served before (crew.h).  What makes an attempt
+ * startable is that its journal gets its name, once: a request that comes twice starts nothing twice. */
 #include "worker/runner/spawner.h"
 
 #include <errno.h>
@@ -17,6 +17,7 @@
 
 #include "common/file.h"
 #include "common/log.h"
+#include "worker/runner/crew.h"
 #include "worker/runner/journal.h"
 #include "worker/runner/request.h"
 #include "worker/runner/run_nothing.h"
@@ -27,12 +28,14 @@
 #define SPAWNER_UMASK 077
 #define LOCK_WAIT_MS 10000
 #define FILE_MODE 0600
+#define QUIET_S 10 /* without a request: no runner waits for one any more */
 
 struct spawner_state {
     int spool_fd, lock_fd;
     int groups_fd; /* -1 = no control groups */
     int oom_score; /* as it was given to us: what programs get */
     bool speechless;
+    struct crew crew;
     struct run_nothing nothing; /* what waits to be synced together */
 };
 
@@ -110,18 +113,46 @@ unmake(int dir_fd)
     return cause;
 }
 
+/* One attempt, and those that follow. */
 _Noreturn static void
-become_runner(const struct spawner_state *s, const struct runner_start *start)
+become_runner(struct spawner_state *s, const struct crew_attempt *first, int seat)
 {
+    struct crew_attempt a = *first;
+    struct request q;
+    bool again;
+
     (void)close(s->spool_fd);
     (void)close(s->lock_fd);
     (void)close(SPAWNER_SOCKET);
-    _exit(runner_run(start));
+    crew_leave(&s->crew);
+    do {
+        if (request_unpack(a.request, a.len, &q, slots, ARRAY_LEN(slots)) == -1)
+            log_panic("a request is not what the spawner has read: %m");
+        again = runner_run(&(struct runner_start){.request = &q,
+                                                  .journal = a.journal,
+                                                  .dir_fd = a.dir_fd,
+                                                  .control_fd = a.control_fd,
+                                                  .groups = s->groups_fd,
+                                                  .oom_score = s->oom_score});
+        a.len = REQUEST_MAX;
+    } while (again && seat != -1 && crew_wait(seat, &a));
+    _exit(EXIT_SUCCESS);
+}
+
+static int
+fork_runner(struct spawner_state *s, const struct crew_attempt *a)
+{
+    CLEANUP(file_cleanup_close) int seat = crew_seat(&s->crew);
+    pid_t pid = fork();
+
+    if (pid == 0)
+        become_runner(s, a, seat);
+    return pid == -1 ? -1 : 0;
 }
 
 /* Returns 0 once a runner has the journal, else an errno; nothing was started then. */
 static int
-start_runner(const struct spawner_state *s, const struct request *q)
+start_runner(struct spawner_state *s, const struct request *q, size_t len)
 {
     CLEANUP(file_cleanup_close)
     int dir_fd = openat(s->spool_fd, q->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -129,24 +160,20 @@ start_runner(const struct spawner_state *s, const struct request *q)
     CLEANUP(file_cleanup_close)
     int journal_fd = dir_fd == -1 ? -1 : make_journal(dir_fd, &journal);
     CLEANUP(file_cleanup_close) int control_fd = -1;
-    pid_t pid = -1;
+    struct crew_attempt attempt;
 
     if (journal_fd == -1)
         return errno;
     control_fd = make_control(dir_fd);
-    if (control_fd != -1)
-        pid = fork();
-    if (pid == -1)
+    if (control_fd == -1)
         return unmake(dir_fd);
-    if (pid == 0) {
-        struct runner_start start = {.request = q,
-                                     .journal = journal,
-                                     .dir_fd = dir_fd,
-                                     .control_fd = control_fd,
-                                     .groups = s->groups_fd,
-                                     .oom_score = s->oom_score};
-        become_runner(s, &start);
-    }
+    attempt = (struct crew_attempt){.request = datagram,
+                                    .len = len,
+                                    .journal = journal,
+                                    .dir_fd = dir_fd,
+                                    .control_fd = control_fd};
+    if (!crew_hand_over(&s->crew, &attempt) && fork_runner(s, &attempt) == -1)
+        return unmake(dir_fd);
     return 0;
 }
 
@@ -214,7 +241,7 @@ serve(struct spawner_state *s, size_t len)
             tell(s, q.dir, error);
     } else {
         run_nothing_settle(&s->nothing, on_nothing_done, s);
-        tell(s, q.dir, start_runner(s, &q));
+        tell(s, q.dir, start_runner(s, &q, len));
     }
 }
 
@@ -229,8 +256,10 @@ serve_all(struct spawner_state *s)
             return EXIT_SUCCESS; /* the worker is gone; its runners are not */
         if (n > 0) {
             serve(s, (size_t)n);
-        } else if (errno == EAGAIN) {
+        } else if (errno == EAGAIN && s->nothing.n > 0) {
             run_nothing_settle(&s->nothing, on_nothing_done, s);
+        } else if (errno == EAGAIN) {
+            crew_dismiss(&s->crew);
         } else if (errno != EINTR && errno != ECONNRESET) {
             log_err("socket to the worker: %m");
             return EXIT_FAILURE;
@@ -251,6 +280,7 @@ static int
 detach(void)
 {
     struct sigaction no_zombies = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDWAIT};
+    static const struct timeval quiet = {.tv_sec = QUIET_S};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     (void)setsid(); /* fails only for a group leader, which is just as good */
@@ -259,6 +289,7 @@ detach(void)
     if (null == -1 || dup2(null, STDIN_FILENO) == -1 || dup2(null, STDOUT_FILENO) == -1 ||
         close_range(SPAWNER_SOCKET + 1, ~0u, 0) == -1 ||
         fcntl(SPAWNER_SOCKET, F_SETFD, FD_CLOEXEC) == -1 ||
+        setsockopt(SPAWNER_SOCKET, SOL_SOCKET, SO_RCVTIMEO, &quiet, sizeof quiet) == -1 ||
         sigaction(SIGCHLD, &no_zombies, NULL) == -1)
         return -1;
     return prctl(PR_SET_NAME, SPAWNER_NAME);
@@ -269,6 +300,7 @@ spawner_run(const char *spool, const char *groups)
 {
     static struct spawner_state s = {.groups_fd = -1};
 
+    crew_init(&s.crew);
     s.oom_score = run_proc_read_oom_score();
     if (detach() == -1) {
         log_err("start: %m");
