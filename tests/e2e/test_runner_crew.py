@@ -1,15 +1,20 @@
 """Runners that serve one attempt after the other, driven through `hler-runner --spawn`."""
+import contextlib
 import os
 import pathlib
+import shutil
 import signal
+import socket
 import time
 
 import pytest
 
-from runner_harness import Spawner, spawner, spool, wait_for  # noqa: F401 (fixtures)
+from runner_harness import EMIT, Spawner, spawner, spool, wait_for  # noqa: F401 (fixtures)
 
 WHO = "echo $PPID"
 SEATS = 32 # CREW_MOST
+CONNECTIONS = 8 # RUN_EMIT_CONNECTIONS
+TARGET = "0b0e7a4c-0000-4000-8000-000000000001"
 QUIET_S = 10
 
 
@@ -81,8 +86,8 @@ def test_one_that_waits_has_nothing_open(spawner):
     for _ in range(5):
         assert idle_runner(spawner, "echo to the other stream >&2; echo $PPID") == pid
     assert open_files(pid) == before
-    # /dev/null twice, the log, its seat
-    assert len(before) == 4 and before.count("socket") >= 1
+    # /dev/null twice, the log, its seat; its own socket, and the directory in which that lies
+    assert len(before) == 6 and before.count("socket") >= 2
 
 
 def test_one_that_left_something_serves_no_more(spawner):
@@ -143,6 +148,80 @@ def test_they_go_after_a_quiet_time(spawner):
     wait_for(lambda: is_gone(other), QUIET_S + 5, "the end of one that waits")
     assert busy.end().cause == "done"
     wait_for(lambda: waits(pid), what="a runner that waits")
+
+
+EMIT_ENV = {"HLER_TARGET": TARGET}
+LOOK = "stat -c '%i %a %h' $HLER_SOCKET; echo $PPID"
+MADE = " 700 1" # mode and links of a new one
+
+
+def look(spawner, more="true"):
+    """An attempt that looks at its socket: inode, mode and links, and its runner, which waits then."""
+    attempt = spawner.sh(f"{LOOK}; {more}", env=EMIT_ENV)
+    attempt.end()
+    socket_text, pid = attempt.output().decode().split("\n")[:2]
+    wait_for(lambda: waits(int(pid)), what="a runner that waits")
+    return socket_text, int(pid)
+
+
+def says_x(spawner):
+    attempt = spawner.sh(f"{EMIT} x 1", env=EMIT_ENV)
+    return attempt.end().results == 1
+
+
+def test_a_socket_serves_again(spawner):
+    first = look(spawner, f"{EMIT} x 1")
+    assert first[0].endswith(MADE) and look(spawner) == first and says_x(spawner)
+    assert [f.name for f in (spawner.spool / "sockets").iterdir()] == [str(first[1])]
+
+
+@pytest.mark.parametrize("spoil", ("chmod 666 $HLER_SOCKET", "ln $HLER_SOCKET other", "rm $HLER_SOCKET",
+                                   "rm $HLER_SOCKET; echo no socket >$HLER_SOCKET", "mv $HLER_SOCKET other"))
+def test_a_socket_that_was_touched_does_not(spawner, spoil):
+    pid = look(spawner, spoil)[1]
+    again = look(spawner)
+    assert again[1] == pid and again[0].endswith(MADE) and says_x(spawner)
+
+
+def test_a_socket_that_was_removed_while_it_lay_idle(spawner):
+    pid = look(spawner)[1]
+    (spawner.spool / "sockets" / str(pid)).unlink()
+    assert says_x(spawner) and look(spawner)[1] == pid
+
+
+def test_who_was_not_accepted_is_not_taken_for_the_next(spawner):
+    attempt = spawner.sh(f"{WHO}; sleep 0.5", env=EMIT_ENV)
+    attempt.said(b"\n")
+    late = []
+    for _ in range(CONNECTIONS + 3):
+        late.append(socket.socket(socket.AF_UNIX))
+        late[-1].connect(str(attempt.dir / "emit"))
+    late[-1].send(f"RESULT {TARGET} x set plain 1\n1".encode())
+    pid = runner_of(attempt)
+    wait_for(lambda: waits(pid), what="a runner that waits")
+    assert says_x(spawner) and idle_runner(spawner) == pid
+    for connection in late:
+        connection.settimeout(5)
+        with pytest.raises(ConnectionResetError) if connection is late[-1] else contextlib.nullcontext():
+            assert connection.recv(1) == b""
+
+
+def test_idle_sockets_of_an_earlier_spawner_are_removed(spool):
+    old = Spawner(spool)
+    pid = idle_runner(old)
+    os.kill(pid, signal.SIGKILL)
+    old.close()
+    assert (spool / "sockets" / str(pid)).exists()
+    new = Spawner(spool)
+    assert says_x(new) and not (spool / "sockets" / str(pid)).exists()
+    new.close()
+    wait_for(lambda: not list((spool / "sockets").iterdir()), what="no sockets")
+
+
+def test_without_a_place_for_idle_sockets(spawner):
+    pid = look(spawner)[1]
+    shutil.rmtree(spawner.spool / "sockets")
+    assert says_x(spawner) and look(spawner)[1] == pid and says_x(spawner)
 
 
 @pytest.mark.parametrize("how", ("close", "kill"))

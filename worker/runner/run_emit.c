@@ -8,16 +8,14 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/file.h"
 #include "common/jsonscan.h"
 #include "common/log.h"
+#include "worker/runner/run_listener.h"
 #include "worker/runner/runner.h"
 
-#define BACKLOG 64
 /* What is acknowledged must fit into its event (protocol sections 1 and 6.1): a result's value
  * stands two levels deep there, a progress object one. */
 #define RESULT_DEPTH (JSONSCAN_DEPTH - 2)
@@ -54,17 +52,8 @@ run_emit_init(struct runner *r)
 int
 run_emit_open(struct runner *r)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = REQUEST_SOCKET};
-    struct run_emit *e = &r->emit;
-
-    e->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (e->listen_fd == -1)
-        return -1;
-    /* The umask makes it 0600; whoever gets past that is asked for its uid. */
-    if (bind(e->listen_fd, (const struct sockaddr *)&address, sizeof address) == -1 ||
-        listen(e->listen_fd, BACKLOG) == -1)
-        return -1;
-    return runner_watch(r, e->listen_fd, SOURCE_LISTEN);
+    r->emit.listen_fd = run_listener_open(r->sockets);
+    return r->emit.listen_fd == -1 ? -1 : runner_watch(r, r->emit.listen_fd, SOURCE_LISTEN);
 }
 
 static void
@@ -94,7 +83,7 @@ run_emit_close(struct runner *r)
         file_cleanup_close(&r->emit.connection[i].fd);
         r->emit.connection[i].fd = -1;
     }
-    file_cleanup_close(&r->emit.listen_fd);
+    run_listener_close(r->sockets);
     r->emit.listen_fd = -1;
 }
 

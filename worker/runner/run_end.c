@@ -116,13 +116,6 @@ compose(const struct runner *r)
     return offsetof(struct end_payload, text) + message_len + (size_t)outputs_len;
 }
 
-static void
-remove_socket(const struct runner *r)
-{
-    if (unlink(REQUEST_SOCKET) == -1 && errno != ENOENT)
-        log_warn("attempt=%s remove " REQUEST_SOCKET ": %m", r->request->dir);
-}
-
 static int
 append_end(struct runner *r)
 {
@@ -139,7 +132,6 @@ run_end(struct runner *r)
 {
     run_output_finish(r);
     run_emit_close(r);
-    remove_socket(r);
     if (append_end(r) == -1) {
         log_err("attempt=%s end record, will try again: %m", r->request->dir);
         runner_timer_set(r, TIMER_END, RETRY_MS);

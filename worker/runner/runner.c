@@ -335,6 +335,7 @@ runner_run(const struct runner_start *start)
         .signals = -1,
         .lease = -1,
         .groups = start->groups,
+        .sockets = start->sockets,
         .child = {.gone = true, .exit_code = -1, .oom_score = start->oom_score},
     };
     run_output_init(&r->output);

@@ -86,7 +86,8 @@ struct runner {
     int journal_error; /* errno of the first record that could not be written; 0 = none */
     enum runner_phase phase;
     int epoll, signals, lease;
-    int groups; /* where the program's control group is made; -1 = nowhere */
+    int groups;  /* where the program's control group is made; -1 = nowhere */
+    int sockets; /* where its listening socket lies between two attempts; -1 = nowhere */
     int64_t started_ns;
     int64_t timer_ns[TIMERS]; /* CLOCK_MONOTONIC; 0 = not set */
     struct runner_child child;
@@ -103,6 +104,7 @@ struct runner_start {
     int dir_fd;     /* the attempt's directory */
     int control_fd; /* the FIFO, open for reading and writing */
     int groups;     /* where control groups are made, or -1; cgroup.h */
+    int sockets;    /* where an idle runner's listening socket lies, or -1; run_listener.h */
     int oom_score;  /* oom_score_adj that the program gets */
 };
 

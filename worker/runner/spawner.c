@@ -20,20 +20,24 @@
 #include "worker/runner/crew.h"
 #include "worker/runner/journal.h"
 #include "worker/runner/request.h"
+#include "worker/runner/run_listener.h"
 #include "worker/runner/run_nothing.h"
 #include "worker/runner/run_proc.h"
 #include "worker/runner/runner.h"
 
 #define SPAWNER_NAME "hler-spawner"
 #define SPAWNER_UMASK 077
+#define SOCKETS_DIR "sockets" /* below the spool: of idle runners */
 #define LOCK_WAIT_MS 10000
 #define FILE_MODE 0600
+#define DIR_MODE 0700
 #define QUIET_S 10 /* without a request: no runner waits for one any more */
 
 struct spawner_state {
     int spool_fd, lock_fd;
-    int groups_fd; /* -1 = no control groups */
-    int oom_score; /* as it was given to us: what programs get */
+    int groups_fd;  /* -1 = no control groups */
+    int sockets_fd; /* -1 = sockets do not serve again */
+    int oom_score;  /* as it was given to us: what programs get */
     bool speechless;
     struct crew crew;
     struct run_nothing nothing; /* what waits to be synced together */
@@ -49,6 +53,18 @@ open_lock(int spool_fd)
     int fd = openat(spool_fd, SPAWNER_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
 
     return fd != -1 && file_lock(fd, LOCK_WAIT_MS) == 0 ? file_take(&fd) : -1;
+}
+
+/* Empty: what is in it is of runners that wait no more, as their spawner is gone.  Without it a start is slower, and
+ * no more than that. */
+static void
+open_sockets(struct spawner_state *s)
+{
+    if (file_remove_tree(s->spool_fd, SOCKETS_DIR) == 0 &&
+        mkdirat(s->spool_fd, SOCKETS_DIR, DIR_MODE) == 0)
+        s->sockets_fd = openat(s->spool_fd, SOCKETS_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->sockets_fd == -1)
+        log_warn("spool directory " SOCKETS_DIR ": %m");
 }
 
 /* A file that gets the journal's name, which was free in this directory. */
@@ -117,6 +133,7 @@ unmake(int dir_fd)
 _Noreturn static void
 become_runner(struct spawner_state *s, const struct crew_attempt *first, int seat)
 {
+    const int sockets = seat == -1 ? -1 : s->sockets_fd;
     struct crew_attempt a = *first;
     struct request q;
     bool again;
@@ -133,9 +150,11 @@ become_runner(struct spawner_state *s, const struct crew_attempt *first, int sea
                                                   .dir_fd = a.dir_fd,
                                                   .control_fd = a.control_fd,
                                                   .groups = s->groups_fd,
+                                                  .sockets = sockets,
                                                   .oom_score = s->oom_score});
         a.len = REQUEST_MAX;
     } while (again && seat != -1 && crew_wait(seat, &a));
+    run_listener_leave(sockets);
     _exit(EXIT_SUCCESS);
 }
 
@@ -298,7 +317,7 @@ detach(void)
 int
 spawner_run(const char *spool, const char *groups)
 {
-    static struct spawner_state s = {.groups_fd = -1};
+    static struct spawner_state s = {.groups_fd = -1, .sockets_fd = -1};
 
     crew_init(&s.crew);
     s.oom_score = run_proc_read_oom_score();
@@ -323,5 +342,6 @@ spawner_run(const char *spool, const char *groups)
         log_err("spool %s: %s: another spawner keeps it: %m", spool, SPAWNER_LOCK);
         return SPAWNER_BUSY;
     }
+    open_sockets(&s);
     return serve_all(&s);
 }
