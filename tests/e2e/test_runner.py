@@ -188,6 +188,11 @@ def test_a_flood_is_not_kept_faster_than_the_rate(spawner):
     assert int(said) > 1300 # ms of 1500
 
 
+def test_a_flood_waits_after_its_first_words(spawner):
+    """Its pipe and one buffer are full long before; what says no more than these does not wait for anything."""
+    assert spawner.sh("yes | head -c 400000").end().duration_us >= 40_000
+
+
 def test_a_program_that_has_to_wait_is_not_silent(spawner):
     """Its runner does not listen for a moment, and stands still in it for longer than the program may be silent."""
     attempt = spawner.sh("sleep 0.3; yes | head -c 100M", idle=1000)
