@@ -11,6 +11,7 @@ import broker
 from stack import read
 
 SPARE = "new.spare." # directories of attempts that are made ahead
+SOCKETS = "sockets" # each called by the pid of a runner that waits
 SAY_EVERY_S = 5
 QUIET_S = 10 # a transaction that is under way on a full machine is over by then
 
@@ -104,12 +105,16 @@ def broker_queues(world):
 
 
 def spool_files(world):
-    """What lies in the spools beside what always lies there: attempts that are not over."""
+    """What lies in the spools beside what always lies there: attempts that are not over, and sockets of runners that are no more."""
     found = []
     for worker in world.workers:
-        with os.scandir(f"{world.dir}/spool/{worker}") as entries:
+        spool = f"{world.dir}/spool/{worker}"
+        with os.scandir(spool) as entries:
             found += [f"{worker}/{e.name}" for e in entries
-                      if e.name != "done" and not e.name.startswith(SPARE) and (e.is_dir() or ".tmp" in e.name)]
+                      if e.name not in ("done", SOCKETS) and not e.name.startswith(SPARE) and (e.is_dir() or ".tmp" in e.name)]
+        if os.path.isdir(f"{spool}/{SOCKETS}"):
+            living = [str(pid) for name in ("hler-idle", "hler-runner") for pid in world.processes(name, worker)]
+            found += [f"{worker}/{SOCKETS}/{pid}" for pid in os.listdir(f"{spool}/{SOCKETS}") if pid not in living]
     return sorted(found)
 
 
