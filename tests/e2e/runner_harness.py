@@ -49,18 +49,23 @@ def pack(directory, argv, env=None, cwd="", deadline=0, idle=0, grace=1000, leas
 
 def parse(data):
     """The whole records of a journal: (seq, kind, payload), checksums verified."""
+    return [record[:3] for record in parse_all(data)]
+
+
+def parse_all(data):
+    """The same, each with its time (microseconds of the wall clock)."""
     if not data:
         return []
     assert data[:8] == MAGIC[:len(data)]
     records, at = [], 8
     while at + HEAD.size <= len(data):
-        length, crc, seq, _wall, kind = HEAD.unpack_from(data, at)
+        length, crc, seq, wall_us, kind = HEAD.unpack_from(data, at)
         payload = data[at + HEAD.size:at + HEAD.size + length]
         if len(payload) < length:
             break
         assert zlib.crc32(data[at + 8:at + HEAD.size + length]) == crc
         assert seq == len(records) + 1
-        records.append((seq, KINDS[kind], payload))
+        records.append((seq, KINDS[kind], payload, wall_us))
         at += HEAD.size + length
     return records
 
@@ -87,6 +92,9 @@ class Attempt:
 
     def of(self, kind):
         return [p for _, k, p in self.records() if k == kind]
+
+    def times(self, kind):
+        return [wall_us for _, k, _, wall_us in parse_all(self.journal.read_bytes()) if k == kind]
 
     def output(self, stream="stdout"):
         return b"".join(self.of(stream))

@@ -1,7 +1,9 @@
 """Runners that serve one attempt after the other, driven through `hler-runner --spawn`."""
 import contextlib
+import errno
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -9,10 +11,11 @@ import time
 
 import pytest
 
-from runner_harness import EMIT, Spawner, spawner, spool, wait_for  # noqa: F401 (fixtures)
+from runner_harness import EMIT, Spawner, pack, spawner, spool, wait_for  # noqa: F401 (fixtures)
 
 WHO = "echo $PPID"
-SEATS = 32 # CREW_MOST
+SEATS = 256 # CREW_SEATS
+IDLE = 32 # CREW_IDLE
 CONNECTIONS = 8 # RUN_EMIT_CONNECTIONS
 TARGET = "0b0e7a4c-0000-4000-8000-000000000001"
 QUIET_S = 10
@@ -86,8 +89,8 @@ def test_one_that_waits_has_nothing_open(spawner):
     for _ in range(5):
         assert idle_runner(spawner, "echo to the other stream >&2; echo $PPID") == pid
     assert open_files(pid) == before
-    # /dev/null twice, the log, its seat; its own socket, and the directory in which that lies
-    assert len(before) == 6 and before.count("socket") >= 2
+    # /dev/null twice, the log, its seat, the bell; its own socket, and the directory in which that lies
+    assert len(before) == 7 and before.count("socket") >= 3
 
 
 def test_one_that_left_something_serves_no_more(spawner):
@@ -110,6 +113,42 @@ def test_the_seat_of_one_that_died_at_work_is_taken_again(spawner):
     assert idle_runner(spawner) == idle_runner(spawner)
 
 
+def test_one_that_could_not_start_its_program_serves_no_more(spawner):
+    """It may have what it opened for it."""
+    pid = idle_runner(spawner)
+    # beside what it has: the attempt's journal and FIFO, three of its loop, one pipe, and half of another
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(open_files(pid)) + 2 + 3 + 2 + 1,) * 2)
+    assert spawner.sh(WHO).end().cause == "exec_failed"
+    wait_for(lambda: is_gone(pid), 3, "the runner's end")
+    assert idle_runner(spawner) != pid
+
+
+def test_a_request_of_full_size_is_handed_over(spawner):
+    pid = idle_runner(spawner)
+    env = {f"V{i}": "x" * 99_000 for i in range(2)}
+    attempt = spawner.sh(f"echo ${{#V1}}; {WHO}", env=env)
+    attempt.end()
+    assert attempt.output().decode().split() == ["99000", str(pid)]
+
+
+def test_what_was_handed_over_outlives_the_spawner(spool):
+    """It starts once, and its journal is held all the time."""
+    old = Spawner(spool)
+    pid = idle_runner(old)
+    os.kill(pid, signal.SIGSTOP)
+    attempt = old.sh(WHO)
+    old.process.kill()
+    old.close()
+    new = Spawner(spool)
+    assert attempt.held() and attempt.records() == []
+    assert new.ask(pack(attempt.name, ["/bin/true"]))[1] == errno.EEXIST
+    os.kill(pid, signal.SIGCONT)
+    assert runner_of(attempt) == pid
+    wait_for(lambda: is_gone(pid), what="the runner's end")
+    assert idle_runner(new) != pid
+    new.close()
+
+
 def test_one_that_dies_with_an_attempt_that_it_has_not_read(spawner):
     """The lock goes with it: the attempt is lost, as with any runner that is killed."""
     first = idle_runner(spawner)
@@ -130,13 +169,21 @@ def test_a_frozen_one_keeps_to_its_lease(spawner):
     assert attempt.end().cause == "lease" and attempt.output() == b""
 
 
-def test_more_at_once_than_seats(spawner):
-    attempts = [spawner.sh(f"{WHO}; sleep 0.5") for _ in range(SEATS + 8)]
+def test_no_more_wait_than_may(spawner):
+    attempts = [spawner.sh(f"{WHO}; sleep 0.5") for _ in range(IDLE + 8)]
     pids = {runner_of(a) for a in attempts}
     assert len(pids) == len(attempts)
-    wait_for(lambda: len([p for p in pids if not is_gone(p)]) == SEATS and all(waits(p) for p in pids if not is_gone(p)),
-             what="as many as have a seat")
+    wait_for(lambda: all(map(waits, pids)), what="runners that wait")
+    assert runner_of(spawner.sh(WHO)) in pids # with which the spawner hears of them
+    wait_for(lambda: len([p for p in pids if not is_gone(p)]) == IDLE, what="as many as may wait")
     assert {runner_of(spawner.sh(WHO)) for _ in range(3)} <= pids
+
+
+def test_long_ones_take_no_place_from_short_ones(spawner):
+    long = [spawner.sh("sleep 20") for _ in range(IDLE + 8)]
+    assert idle_runner(spawner) == idle_runner(spawner)
+    for attempt in long:
+        attempt.control("stop cancelled 0")
 
 
 def test_they_go_after_a_quiet_time(spawner):
@@ -204,6 +251,31 @@ def test_who_was_not_accepted_is_not_taken_for_the_next(spawner):
         connection.settimeout(5)
         with pytest.raises(ConnectionResetError) if connection is late[-1] else contextlib.nullcontext():
             assert connection.recv(1) == b""
+
+
+def test_who_connects_while_it_lies_idle_is_not_taken_for_the_next(spawner):
+    pid = look(spawner)[1]
+    stranger = socket.socket(socket.AF_UNIX)
+    stranger.connect(str(spawner.spool / "sockets" / str(pid)))
+    stranger.send(f"RESULT {TARGET} x set plain 1\n1".encode())
+    attempt = spawner.sh(f"sleep 0.2; {WHO}", env=EMIT_ENV)
+    assert attempt.end().results == 0 and int(attempt.output()) == pid
+    with pytest.raises(ConnectionResetError):
+        stranger.recv(1)
+
+
+@pytest.mark.parametrize("when", ("idle", "at work"))
+def test_the_socket_of_one_that_died_is_removed(spawner, when):
+    pid = look(spawner)[1]
+    if when == "idle":
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: is_gone(pid), what="the runner's end")
+    else: # as if it had died just after it put its socket away
+        attempt = spawner.sh(f"ln $HLER_SOCKET {spawner.spool}/sockets/{pid}; kill -9 $PPID", env=EMIT_ENV)
+        wait_for(lambda: not attempt.held(), what="the runner's end")
+    assert (spawner.spool / "sockets" / str(pid)).exists()
+    assert says_x(spawner)
+    wait_for(lambda: not (spawner.spool / "sockets" / str(pid)).exists(), QUIET_S + 5, "no more of it")
 
 
 def test_idle_sockets_of_an_earlier_spawner_are_removed(spool):

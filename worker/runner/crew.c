@@ -1,12 +1,16 @@
 #include "worker/runner/crew.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "common/file.h"
 #include "common/log.h"
+#include "worker/runner/request.h"
+#include "worker/runner/run_listener.h"
 
 enum { FD_JOURNAL, FD_DIR, FD_CONTROL, FDS };
 
@@ -16,55 +20,133 @@ union passed {
     char bytes[CMSG_SPACE(FDS * sizeof(int))];
 };
 
-static void
-leave_seat(int *fd)
+/* What a bell says: who waits.  With the process, since one that died may have rung before, and its seat have been taken. */
+struct word {
+    int seat;
+    pid_t pid;
+};
+
+static int
+open_pair(int *spawners, int *runners)
 {
-    file_cleanup_close(fd);
-    *fd = -1;
+    /* A request of full size must fit at once; without the privilege for more, what is given is enough. */
+    const int size = 2 * (int)REQUEST_MAX;
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
+        return -1;
+    (void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    *spawners = pair[0];
+    *runners = pair[1];
+    return 0;
 }
 
-void
-crew_init(struct crew *c)
+int
+crew_open(struct crew *c, int sockets)
 {
-    for (unsigned i = 0; i < CREW_MOST; i++)
-        c->fd[i] = -1;
+    *c = (struct crew){.sockets = sockets};
+    for (unsigned i = 0; i < CREW_SEATS; i++)
+        c->seat[i].fd = -1;
+    return open_pair(&c->bell, &c->runners_bell);
 }
 
 void
 crew_leave(struct crew *c)
 {
-    for (unsigned i = 0; i < CREW_MOST; i++)
-        leave_seat(&c->fd[i]);
+    (void)close(c->bell);
+    for (unsigned i = 0; i < CREW_SEATS; i++)
+        file_cleanup_close(&c->seat[i].fd);
 }
 
-int
-crew_seat(struct crew *c)
+/* Whoever has it is gone, or goes.  The end is told even where a process that was just forked has a copy of this end. */
+static void
+free_seat(struct crew *c, unsigned seat)
 {
-    int pair[2];
+    (void)shutdown(c->seat[seat].fd, SHUT_RDWR);
+    (void)close(c->seat[seat].fd);
+    c->seat[seat].fd = -1;
+    for (unsigned i = 0; i < c->n_idle; i++)
+        if (c->idle[i] == seat) {
+            c->n_idle--;
+            memmove(&c->idle[i], &c->idle[i + 1], (c->n_idle - i) * sizeof c->idle[0]);
+        }
+}
 
-    for (unsigned i = 0; i < CREW_MOST; i++) {
-        if (c->fd[i] != -1)
+/* It has died, so that it could not put away its socket itself. */
+static void
+bury(struct crew *c, unsigned seat)
+{
+    free_seat(c, seat);
+    run_listener_forget(c->sockets, c->seat[seat].pid);
+}
+
+static void
+forget_the_dead(struct crew *c)
+{
+    struct pollfd look[CREW_SEATS];
+
+    for (unsigned i = 0; i < CREW_SEATS; i++)
+        look[i] = (struct pollfd){.fd = c->seat[i].fd};
+    if (poll(look, CREW_SEATS, 0) <= 0)
+        return;
+    for (unsigned i = 0; i < CREW_SEATS; i++)
+        if (look[i].revents != 0)
+            bury(c, i);
+}
+
+/* Who has begun to wait since the last look. */
+static void
+hear_bell(struct crew *c)
+{
+    struct word word;
+
+    while (recv(c->bell, &word, sizeof word, MSG_DONTWAIT) == (ssize_t)sizeof word) {
+        unsigned seat = (unsigned)word.seat;
+
+        if (seat >= CREW_SEATS || c->seat[seat].fd == -1 || c->seat[seat].pid != word.pid)
             continue;
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
-            return -1;
-        c->fd[i] = pair[0];
-        return pair[1];
+        if (c->n_idle == CREW_IDLE)
+            free_seat(c, seat);
+        else
+            c->idle[c->n_idle++] = seat;
     }
+}
+
+static int
+find_free(const struct crew *c)
+{
+    for (int i = 0; i < CREW_SEATS; i++)
+        if (c->seat[i].fd == -1)
+            return i;
     return -1;
 }
 
-/* Does the runner of this seat wait?  Told once: it is to be given something then, or its seat taken. */
-static bool
-waits(int *fd)
+struct crew_place
+crew_reserve(struct crew *c)
 {
-    char word;
-    ssize_t n = *fd == -1 ? -1 : recv(*fd, &word, sizeof word, MSG_DONTWAIT);
+    struct crew_place place = {.seat = find_free(c), .fd = -1, .bell = c->runners_bell};
 
-    if (n == 1)
-        return true;
-    if (*fd != -1 && (n == 0 || (errno != EAGAIN && errno != EINTR)))
-        leave_seat(fd); /* it is gone */
-    return false;
+    if (place.seat == -1) {
+        forget_the_dead(c);
+        place.seat = find_free(c);
+    }
+    if (place.seat != -1 && open_pair(&c->seat[place.seat].fd, &place.fd) == -1)
+        place.seat = -1;
+    if (place.seat != -1)
+        c->seat[place.seat].pid = 0;
+    return place;
+}
+
+void
+crew_seated(struct crew *c, struct crew_place *place, pid_t pid)
+{
+    if (place->seat == -1)
+        return;
+    (void)close(place->fd);
+    if (pid == -1)
+        free_seat(c, (unsigned)place->seat);
+    else
+        c->seat[place->seat].pid = pid;
 }
 
 static bool
@@ -89,12 +171,17 @@ send_attempt(int fd, const struct crew_attempt *a)
 bool
 crew_hand_over(struct crew *c, const struct crew_attempt *a)
 {
-    for (unsigned i = 0; i < CREW_MOST; i++) {
-        if (!waits(&c->fd[i]))
-            continue;
-        if (send_attempt(c->fd[i], a))
+    hear_bell(c);
+    while (c->n_idle > 0) {
+        unsigned seat = c->idle[c->n_idle - 1];
+
+        if (send_attempt(c->seat[seat].fd, a)) {
+            c->n_idle--;
             return true;
-        leave_seat(&c->fd[i]); /* it ends, if it has not yet */
+        }
+        if (errno != EPIPE && errno != ECONNRESET)
+            return false; /* that is no fault of the runner's */
+        bury(c, seat);
     }
     return false;
 }
@@ -102,9 +189,10 @@ crew_hand_over(struct crew *c, const struct crew_attempt *a)
 void
 crew_dismiss(struct crew *c)
 {
-    for (unsigned i = 0; i < CREW_MOST; i++)
-        if (waits(&c->fd[i]))
-            leave_seat(&c->fd[i]);
+    hear_bell(c);
+    while (c->n_idle > 0)
+        free_seat(c, c->idle[c->n_idle - 1]);
+    forget_the_dead(c);
 }
 
 /* Returns what recvmsg() does; a message without all that belongs to it is none. */
@@ -137,15 +225,21 @@ receive_attempt(int fd, struct crew_attempt *a)
 }
 
 bool
-crew_wait(int fd, struct crew_attempt *a)
+crew_wait(const struct crew_place *place, struct crew_attempt *a)
 {
-    static const char word = '+'; /* any */
+    const struct word word = {.seat = place->seat, .pid = getpid()};
     ssize_t n;
 
-    if (send(fd, &word, sizeof word, MSG_NOSIGNAL) == -1)
-        return false; /* the spawner is gone */
+    if (place->seat == -1)
+        return false;
+    /* A spawner that does not listen needs no more who wait; one that is gone, none. */
+    if (send(place->bell, &word, sizeof word, MSG_DONTWAIT | MSG_NOSIGNAL) == -1) {
+        if (errno != EPIPE)
+            log_warn("an idle runner ends: %m");
+        return false;
+    }
     do
-        n = receive_attempt(fd, a);
+        n = receive_attempt(place->fd, a);
     while (n == -1 && errno == EINTR);
     if (n == -1 && errno != ECONNRESET)
         log_err("an attempt was handed over badly: %m");

@@ -17,7 +17,7 @@
  *
  * The file gets its name once (created O_EXCL, or a blank one renamed where none is) and is flocked before a
  * runner gets it; the runner holds that open file description until the attempt's end, the program never gets it.  So
- * lock taken = runner alive, and there are no pid files. */
+ * lock taken = a runner has it, or is about to, and there are no pid files. */
 
 #define JOURNAL_FILE "journal"
 #define JOURNAL_BLANK "blank" /* an empty file that may become one */

@@ -1,4 +1,4 @@
-/* hler-runner: the spawner of one worker, and by fork the runner of each attempt. */
+/* hler-runner: the spawner of one worker, and by fork the runners of its attempts. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -158,16 +158,16 @@ start_child(struct runner *r, const struct pipes *p)
 int
 run_child_start(struct runner *r)
 {
-    struct pipes p;
+    struct pipes p = {{-1, -1}, {-1, -1}};
 
     if (open_pipes(&p) == 0 && watch_output(r, &p) == 0)
         r->child.pid = start_child(r, &p);
-    if (r->child.pid <= 0) {
+    if (r->child.pid <= 0)
         r->child.failure = (struct child_failure){CHILD_SETUP, errno};
+    file_cleanup_close(&p.out[1]);
+    file_cleanup_close(&p.err[1]);
+    if (r->child.pid <= 0)
         return -1;
-    }
-    (void)close(p.out[1]);
-    (void)close(p.err[1]);
     r->child.gone = false;
     if (r->journal_error == 0)
         return 0;

@@ -83,7 +83,9 @@ run_emit_close(struct runner *r)
         file_cleanup_close(&r->emit.connection[i].fd);
         r->emit.connection[i].fd = -1;
     }
-    run_listener_close(r->sockets);
+    if (r->emit.listen_fd != -1)
+        runner_unwatch(r, r->emit.listen_fd);
+    run_listener_close(r->sockets, r->request->dir);
     r->emit.listen_fd = -1;
 }
 

@@ -22,15 +22,11 @@ static struct {
     struct stat made; /* as it was made */
 } listener = {.fd = -1};
 
-/* Of no other process: what a dead one left under this name is replaced. */
-static const char *
-idle_name(void)
+static char *
+idle_name(pid_t pid, char out[static NAME_SIZE])
 {
-    static char name[NAME_SIZE];
-
-    if (name[0] == '\0')
-        (void)snprintf(name, sizeof name, "%d", (int)getpid());
-    return name;
+    (void)snprintf(out, NAME_SIZE, "%d", (int)pid);
+    return out;
 }
 
 static void
@@ -45,7 +41,6 @@ make(void)
 {
     const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = REQUEST_SOCKET};
 
-    listener.idle = false;
     listener.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (listener.fd == -1)
         return -1;
@@ -56,15 +51,36 @@ make(void)
                                                                                              : 0;
 }
 
+/* Send away who has not been accepted.  Returns whether nobody is left. */
+static bool
+clear_backlog(void)
+{
+    int fd;
+
+    while ((fd = accept4(listener.fd, NULL, NULL, SOCK_CLOEXEC)) != -1 || errno == ECONNABORTED)
+        if (fd != -1)
+            (void)close(fd);
+    return errno == EAGAIN;
+}
+
+/* Whoever was still on the way to it when the last attempt ended has come by now, since none of that attempt's processes is left. */
+static bool
+take_idle(int idle_dir)
+{
+    char name[NAME_SIZE];
+
+    return clear_backlog() && renameat2(idle_dir, idle_name(getpid(), name), AT_FDCWD,
+                                        REQUEST_SOCKET, RENAME_NOREPLACE) == 0;
+}
+
 int
 run_listener_open(int idle_dir)
 {
-    if (listener.idle &&
-        renameat2(idle_dir, idle_name(), AT_FDCWD, REQUEST_SOCKET, RENAME_NOREPLACE) == 0) {
+    if (listener.idle && take_idle(idle_dir)) {
         listener.idle = false;
         return listener.fd;
     }
-    drop();
+    run_listener_leave(idle_dir);
     if (make() == 0)
         return listener.fd;
     drop();
@@ -84,29 +100,35 @@ is_as_made(void)
 }
 
 void
-run_listener_close(int idle_dir)
+run_listener_close(int idle_dir, const char *attempt)
 {
-    int fd;
+    char name[NAME_SIZE];
 
     if (listener.fd == -1 || listener.idle)
         return;
     listener.idle = idle_dir != -1 && is_as_made() &&
-                    renameat(AT_FDCWD, REQUEST_SOCKET, idle_dir, idle_name()) == 0;
-    if (listener.idle) {
-        while ((fd = accept4(listener.fd, NULL, NULL, SOCK_CLOEXEC)) != -1)
-            (void)close(fd);
+                    renameat(AT_FDCWD, REQUEST_SOCKET, idle_dir, idle_name(getpid(), name)) == 0;
+    if (listener.idle)
         return;
-    }
     drop();
     if (unlink(REQUEST_SOCKET) == -1 && errno != ENOENT)
-        log_warn("remove " REQUEST_SOCKET ": %m");
+        log_warn("attempt=%s remove " REQUEST_SOCKET ": %m", attempt);
 }
 
 void
 run_listener_leave(int idle_dir)
 {
-    if (listener.idle && unlinkat(idle_dir, idle_name(), 0) == -1 && errno != ENOENT)
-        log_warn("remove an idle " REQUEST_SOCKET ": %m");
+    if (listener.idle)
+        run_listener_forget(idle_dir, getpid());
     listener.idle = false;
     drop();
+}
+
+void
+run_listener_forget(int idle_dir, pid_t pid)
+{
+    char name[NAME_SIZE];
+
+    if (idle_dir != -1 && unlinkat(idle_dir, idle_name(pid, name), 0) == -1 && errno != ENOENT)
+        log_warn("remove the socket of an idle runner: %m");
 }

@@ -231,11 +231,12 @@ watch_both(struct runner *r, bool on)
 static void
 pause_output(struct runner *r)
 {
-    if (r->timer_ns[TIMER_PAUSE] != 0 ||
-        r->output.paid_ns <= clock_mono_ns() + PAUSE_MS * CLOCK_MS_NS)
+    int64_t ahead_ms = (r->output.paid_ns - clock_mono_ns()) / CLOCK_MS_NS;
+
+    if (r->timer_ns[TIMER_PAUSE] != 0 || ahead_ms < PAUSE_MS)
         return;
     (void)watch_both(r, false); /* read on, then */
-    runner_timer_set(r, TIMER_PAUSE, PAUSE_MS);
+    runner_timer_set(r, TIMER_PAUSE, ahead_ms);
 }
 
 void

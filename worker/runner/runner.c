@@ -73,6 +73,12 @@ runner_watch(struct runner *r, int fd, uint32_t source)
     return epoll_ctl(r->epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
+void
+runner_unwatch(struct runner *r, int fd)
+{
+    (void)epoll_ctl(r->epoll, EPOLL_CTL_DEL, fd, NULL); /* it fails for what is not watched */
+}
+
 int
 runner_watch_set(struct runner *r, int fd, uint32_t source, bool on)
 {
@@ -347,7 +353,8 @@ runner_run(const struct runner_start *start)
     }
     start_program(r);
     loop(r);
-    again = r->journal_error == 0 && r->stop.left_behind == 0 && !run_child_reap(r);
+    again = r->journal_error == 0 && r->child.failure.stage != CHILD_SETUP &&
+            r->stop.left_behind == 0 && !run_child_reap(r);
     tear_down(r);
     return again;
 }

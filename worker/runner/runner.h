@@ -124,6 +124,9 @@ void runner_timer_stop(struct runner *r, enum runner_timer timer);
 /* Watch fd for reading under this source number.  -1 with errno. */
 int runner_watch(struct runner *r, int fd, uint32_t source) MUST_CHECK;
 
+/* No more. */
+void runner_unwatch(struct runner *r, int fd);
+
 /* Go on watching it, or not for a while; that the other end has hung up is told even then.  -1 with errno. */
 int runner_watch_set(struct runner *r, int fd, uint32_t source, bool on) MUST_CHECK;
 

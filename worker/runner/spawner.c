@@ -28,6 +28,7 @@
 #define SPAWNER_NAME "hler-spawner"
 #define SPAWNER_UMASK 077
 #define SOCKETS_DIR "sockets" /* below the spool: of idle runners */
+#define SOCKETS_TRIES 3
 #define LOCK_WAIT_MS 10000
 #define FILE_MODE 0600
 #define DIR_MODE 0700
@@ -55,14 +56,18 @@ open_lock(int spool_fd)
     return fd != -1 && file_lock(fd, LOCK_WAIT_MS) == 0 ? file_take(&fd) : -1;
 }
 
-/* Empty: what is in it is of runners that wait no more, as their spawner is gone.  Without it a start is slower, and
- * no more than that. */
+/* A new one: what was in the old one is of runners that wait no more, as their spawner is gone.  Those that still work may put
+ * theirs into it meanwhile.  Without it a start is slower, and no more than that. */
 static void
 open_sockets(struct spawner_state *s)
 {
-    if (file_remove_tree(s->spool_fd, SOCKETS_DIR) == 0 &&
-        mkdirat(s->spool_fd, SOCKETS_DIR, DIR_MODE) == 0)
-        s->sockets_fd = openat(s->spool_fd, SOCKETS_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
+    for (int i = 0; i < SOCKETS_TRIES; i++)
+        if (file_remove_tree(s->spool_fd, SOCKETS_DIR) == 0)
+            break;
+    if (mkdirat(s->spool_fd, SOCKETS_DIR, DIR_MODE) == 0 || errno == EEXIST)
+        s->sockets_fd = openat(s->spool_fd, SOCKETS_DIR, flags);
     if (s->sockets_fd == -1)
         log_warn("spool directory " SOCKETS_DIR ": %m");
 }
@@ -97,7 +102,7 @@ make_journal(int dir_fd, struct journal_writer *w)
 }
 
 /* Mostly it is there already.  Opened for writing too: a FIFO with no writer left would be
- * readable for ever.  Open before the fork: once the request is answered a stop can be sent. */
+ * readable for ever.  Open here: once the request is answered a stop can be sent. */
 static int
 make_control(int dir_fd)
 {
@@ -129,11 +134,12 @@ unmake(int dir_fd)
     return cause;
 }
 
-/* One attempt, and those that follow. */
+/* One attempt, and those that follow.  What one was given, the program of the next shall not find in its runner's memory. */
 _Noreturn static void
-become_runner(struct spawner_state *s, const struct crew_attempt *first, int seat)
+become_runner(struct spawner_state *s, const struct crew_attempt *first,
+              const struct crew_place *place)
 {
-    const int sockets = seat == -1 ? -1 : s->sockets_fd;
+    const int sockets = place->seat == -1 ? -1 : s->sockets_fd;
     struct crew_attempt a = *first;
     struct request q;
     bool again;
@@ -152,8 +158,9 @@ become_runner(struct spawner_state *s, const struct crew_attempt *first, int sea
                                                   .groups = s->groups_fd,
                                                   .sockets = sockets,
                                                   .oom_score = s->oom_score});
+        explicit_bzero(a.request, a.len);
         a.len = REQUEST_MAX;
-    } while (again && seat != -1 && crew_wait(seat, &a));
+    } while (again && crew_wait(place, &a));
     run_listener_leave(sockets);
     _exit(EXIT_SUCCESS);
 }
@@ -161,11 +168,14 @@ become_runner(struct spawner_state *s, const struct crew_attempt *first, int sea
 static int
 fork_runner(struct spawner_state *s, const struct crew_attempt *a)
 {
-    CLEANUP(file_cleanup_close) int seat = crew_seat(&s->crew);
+    struct crew_place place = crew_reserve(&s->crew);
     pid_t pid = fork();
+    int cause = errno;
 
     if (pid == 0)
-        become_runner(s, a, seat);
+        become_runner(s, a, &place);
+    crew_seated(&s->crew, &place, pid);
+    errno = cause;
     return pid == -1 ? -1 : 0;
 }
 
@@ -319,7 +329,6 @@ spawner_run(const char *spool, const char *groups)
 {
     static struct spawner_state s = {.groups_fd = -1, .sockets_fd = -1};
 
-    crew_init(&s.crew);
     s.oom_score = run_proc_read_oom_score();
     if (detach() == -1) {
         log_err("start: %m");
@@ -343,5 +352,9 @@ spawner_run(const char *spool, const char *groups)
         return SPAWNER_BUSY;
     }
     open_sockets(&s);
+    if (crew_open(&s.crew, s.sockets_fd) == -1) {
+        log_err("start: %m");
+        return EXIT_FAILURE;
+    }
     return serve_all(&s);
 }
