@@ -113,7 +113,7 @@ def spool_files(world):
             found += [f"{worker}/{e.name}" for e in entries
                       if e.name not in ("done", SOCKETS) and not e.name.startswith(SPARE) and (e.is_dir() or ".tmp" in e.name)]
         if os.path.isdir(f"{spool}/{SOCKETS}"):
-            living = [str(pid) for name in ("hler-idle", "hler-runner") for pid in world.processes(name, worker)]
+            living = [str(pid) for pid in world.processes(worker, "hler-idle", "hler-runner")]
             found += [f"{worker}/{SOCKETS}/{pid}" for pid in os.listdir(f"{spool}/{SOCKETS}") if pid not in living]
     return sorted(found)
 
@@ -176,7 +176,7 @@ def collect(world, load, before, late, new_ms):
     history.update(submits=load.history, witness=witness_lines(world), verdicts=Feed().verdicts(world),
                    queues=queues_quiet(world), spool=spool_files(world), leaks=leaks(world), before=before, after=figures(world),
                    killed=world.killed, left=[f"{w} {pid}" for w in world.workers
-                                              for pid in world.children(w) + world.processes("hler-runner", w)],
+                                              for pid in world.children(w) + world.processes(w, "hler-runner")],
                    late=late, new_ms=new_ms)
     return history
 

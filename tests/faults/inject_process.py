@@ -5,7 +5,7 @@ import time
 
 import plan
 from stack import wait_for
-from world import all_pids, signal_quietly
+from world import all_pids, signal_quietly, slurp
 
 FULL = "ballast"
 LONG_STEPS = 60 # half a second each: longer than it takes until the task is given to another
@@ -162,15 +162,27 @@ def kill_one(look):
     return inject
 
 
+def stands_still(pid):
+    """Or is gone."""
+    return slurp(f"/proc/{pid}/stat").rpartition(")")[2][1:2] in ("T", "Z", "")
+
+
 def kill_runner(world, fault):
-    """And remembers whose: an attempt is lost by such a death alone."""
+    """And remembers whose: an attempt is lost by such a death alone.  It stands still meanwhile, since it may go from one attempt to
+    the next."""
     pid = choose(lambda: runners(world, fault.target), fault.dice)
     if pid is None:
         return False
+    signal_quietly(pid, signal.SIGSTOP)
+    wait_for(lambda: stands_still(pid), 5, "a runner that stands still")
     try:
-        world.killed.append(os.path.basename(os.readlink(f"/proc/{pid}/cwd")))
+        attempt = os.path.basename(os.readlink(f"/proc/{pid}/cwd"))
     except OSError:
         return False
+    if attempt == "": # it has none any more
+        signal_quietly(pid, signal.SIGCONT)
+        return False
+    world.killed.append(attempt)
     signal_quietly(pid, signal.SIGKILL)
     return True
 
@@ -182,7 +194,7 @@ def freeze_one(look):
 def spawners(world, worker):
     """Not what one has just forked, which is a runner: it leads a session only under a name of its own.  So the name is
     looked at last."""
-    return sorted(set(filter(leads_session, all_pids())).intersection(world.processes("hler-spawner", worker)))
+    return sorted(set(filter(leads_session, all_pids())).intersection(world.processes(worker, "hler-spawner")))
 
 
 def leads_session(pid):
@@ -193,7 +205,12 @@ def leads_session(pid):
 
 
 def runners(world, worker):
-    return world.processes("hler-runner", worker)
+    return world.processes(worker, "hler-runner")
+
+
+def runners_and_idle(world, worker):
+    """One that waits may be given an attempt while it stands still."""
+    return world.processes(worker, "hler-runner", "hler-idle")
 
 
 def children(world, worker):
@@ -224,6 +241,6 @@ def disk_full(world, fault):
 
 
 KINDS = {"away": away, "late-grant": late_grant, "kill": kill, "terminate": terminate, "freeze": freeze, "kill-spawner": kill_one(spawners),
-         "freeze-spawner": freeze_one(spawners), "kill-runner": kill_runner, "freeze-runner": freeze_one(runners),
+         "freeze-spawner": freeze_one(spawners), "kill-runner": kill_runner, "freeze-runner": freeze_one(runners_and_idle),
          "kill-child": kill_one(children), "freeze-child": freeze_one(children),
          "clock": clock, "disk-full": disk_full}

@@ -62,7 +62,7 @@ class Injector:
             ballast = f"{world.dir}/spool/{worker}/{inject_process.FULL}"
             if os.path.exists(ballast):
                 os.unlink(ballast)
-            for pid in world.processes("hler-spawner", worker) + world.processes("hler-runner", worker) + world.children(worker):
+            for pid in world.processes(worker, "hler-spawner", "hler-runner", "hler-idle") + world.children(worker):
                 signal_quietly(pid, signal.SIGCONT)
         for name in plan.PROGRAMS:
             pid = world.pid(name)

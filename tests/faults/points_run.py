@@ -120,7 +120,7 @@ class Trial:
     def pid(self, role):
         if role != "spawner":
             return self.world.pid(self.name)
-        return wait_for(lambda: self.world.processes("hler-spawner", self.name), 10, "a spawner")[0]
+        return wait_for(lambda: self.world.processes(self.name, "hler-spawner"), 10, "a spawner")[0]
 
     def watch(self, end):
         """Until the fault has come (and lasted), the program is dead, or all is over."""
@@ -140,9 +140,9 @@ class Trial:
 
     def note_deaths(self):
         """An attempt may be lost whose runner met a fault, and no other."""
-        for _, cwd in self.tracer.hits:
+        for _, place in self.tracer.hits:
             if self.point.program in ("runner", "child"):
-                self.world.killed.extend(NAME.findall(cwd))
+                self.world.killed.extend(NAME.findall(place))
 
     def collect(self, before, late):
         world = self.world
@@ -151,7 +151,7 @@ class Trial:
         seen.update(submits=self.load.history, witness=history.witness_lines(world), verdicts=history.Feed().verdicts(world),
                     queues={q: [0, 0] for q in invariants.QUIET_QUEUES}, spool=history.spool_files(world), leaks=[], before=before,
                     after=history.figures(world), killed=world.killed, late=late, new_ms=new_ms,
-                    left=[f"{w} {pid}" for w in world.workers for pid in world.children(w) + world.processes("hler-runner", w)])
+                    left=[f"{w} {pid}" for w in world.workers for pid in world.children(w) + world.processes(w, "hler-runner")])
         return seen
 
 

@@ -2,9 +2,9 @@
  *
  *   tracer [--db PORT] [--amqp PORT] [--call NAME --at N --kind KIND [--ever]] ROLE AS {PID | COMMAND...}
  *
- * ROLE is whose calls count, AS what the process is that it attaches to or starts.  KIND is kill (instead of the call), after
+ * ROLE is whose calls count, AS what the process is that it attaches to or starts; with a spawner come the runners that it has.  KIND is kill (instead of the call), after
  * (when it has returned), short (it moves half), or an errno as a number (nothing is done).  Says on stdout, a line each,
- * "ready PID" when it counts, "hit PID CWD" for each process that it hits, and, when it is told to end by SIGTERM or all are
+ * "ready PID" when it counts, "hit PID PATH" for each process that it hits, with where it stands or the journal that it has, and, when it is told to end by SIGTERM or all are
  * gone, "count NAME N".  What it traced lives on without it.  x86-64 only. */
 #include "tracer.h"
 
@@ -23,6 +23,7 @@
 #include <linux/ptrace.h>
 
 #define TRACEES_MAX 512
+#define PATH_SIZE 512
 #define EVENT_SHIFT 16
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 
@@ -81,19 +82,47 @@ meet(pid_t tid)
 /* --- what is injected --- */
 
 static void
+read_link(const char *link, char out[static PATH_SIZE])
+{
+    ssize_t n = readlink(link, out, PATH_SIZE - 1);
+
+    out[n < 0 ? 0 : n] = '\0';
+}
+
+/* An idle runner stands nowhere, but what it has just been handed over has a journal. */
+static void
+find_journal(pid_t tid, char out[static PATH_SIZE])
+{
+    char link[PATH_SIZE], path[PATH_SIZE];
+    const struct dirent *e;
+    DIR *dir;
+
+    (void)snprintf(link, sizeof link, "/proc/%d/fd", tid);
+    dir = opendir(link);
+    while (dir != NULL && (e = readdir(dir)) != NULL) {
+        (void)snprintf(link, sizeof link, "/proc/%d/fd/%.16s", tid, e->d_name);
+        read_link(link, path);
+        if (strstr(path, "/journal") != NULL)
+            memcpy(out, path, sizeof path);
+    }
+    if (dir != NULL)
+        (void)closedir(dir);
+}
+
+static void
 say_hit(pid_t tid)
 {
-    char link[64], cwd[512];
+    char link[64], place[PATH_SIZE];
     static pid_t last;
-    ssize_t n;
 
     if (tid == last)
         return;
     last = tid;
     (void)snprintf(link, sizeof link, "/proc/%d/cwd", tid);
-    n = readlink(link, cwd, sizeof cwd - 1);
-    cwd[n < 0 ? 0 : n] = '\0';
-    printf("hit %d %s\n", tracer_role_group(tid), cwd);
+    read_link(link, place);
+    if (strcmp(place, "/") == 0)
+        find_journal(tid, place);
+    printf("hit %d %s\n", tracer_role_group(tid), place);
 }
 
 static void
@@ -108,8 +137,9 @@ inject(struct tracee *t, uint64_t nr, struct user_regs_struct *regs)
 {
     if (kind == KIND_SHORT && !tracer_call_shorten(t->tid, nr, regs, &t->undo))
         return;
-    say_hit(t->tid);
     t->hit = true;
+    if (kind != KIND_AFTER) /* which has what the call gives it */
+        say_hit(t->tid);
     if (kind == KIND_KILL || kind == KIND_ERROR)
         skip_call(t->tid, regs);
     if (kind == KIND_KILL)
@@ -139,9 +169,10 @@ leave(struct tracee *t)
     if (!t->hit)
         return;
     t->hit = false;
-    if (kind == KIND_AFTER)
+    if (kind == KIND_AFTER) {
+        say_hit(t->tid);
         (void)kill(tracer_role_group(t->tid), SIGKILL);
-    else if (kind == KIND_SHORT)
+    } else if (kind == KIND_SHORT)
         tracer_call_restore(t->tid, &t->undo);
     else if (kind == KIND_ERROR && ptrace(PTRACE_GETREGS, t->tid, 0, &regs) == 0) {
         regs.rax = (unsigned long long)-error_code;
@@ -295,6 +326,22 @@ attach(pid_t pid, enum tracer_role role)
     printf("ready %d\n", pid);
 }
 
+/* Runners that wait for their next attempt, and those that have one. */
+static void
+attach_runners(pid_t spawner)
+{
+    char path[64];
+    FILE *f;
+    int pid;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", spawner, spawner);
+    f = fopen(path, "re");
+    while (f != NULL && fscanf(f, "%d", &pid) == 1) // NOLINT(cert-err34-c)
+        seize((pid_t)pid, ROLE_RUNNER);
+    if (f != NULL)
+        (void)fclose(f);
+}
+
 /* The child waits until it is traced, so that its first call counts. */
 static void
 start(char **argv, enum tracer_role role)
@@ -383,6 +430,8 @@ main(int argc, char **argv)
         start(argv + optind + 2, as);
     else
         attach((pid_t)strtol(argv[optind + 2], NULL, 10), as);
+    if (as == ROLE_SPAWNER && victim > as)
+        attach_runners((pid_t)strtol(argv[optind + 2], NULL, 10));
     watch();
     tracer_call_print_counts();
     return 0;

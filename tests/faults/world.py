@@ -144,7 +144,7 @@ class World:
     def down(self):
         """Ends all; the files stay."""
         for name in self.workers:
-            for pid in self.processes("hler-spawner", name):
+            for pid in self.processes(name, "hler-spawner"):
                 signal_quietly(pid, signal.SIGCONT)
         if self.tap is not None:
             self.tap.end()
@@ -187,9 +187,9 @@ class World:
             return None
         return pid if alive(pid) else None
 
-    def processes(self, comm, worker):
-        """Pids of hler-spawner or hler-runner of a worker, in order."""
-        return [pid for pid in all_pids() if slurp(f"/proc/{pid}/comm").strip() == comm and
+    def processes(self, worker, *names):
+        """Pids of hler-spawner, hler-runner or hler-idle of a worker, in order."""
+        return [pid for pid in all_pids() if slurp(f"/proc/{pid}/comm").strip() in names and
                 f"{self.dir}/spool/{worker}" in slurp(f"/proc/{pid}/cmdline") and alive(pid)]
 
     def children(self, worker):
