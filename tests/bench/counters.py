@@ -98,7 +98,7 @@ class Syncs:
 
 def sync_groups(stack):
     everything = processes()
-    groups = {"spawner and runners": stack.spawners(), "worker": stack.pids("hler-worker"), "dispatcher": stack.pids("hler-dispatcher")}
+    groups = {"spawner and runners": stack.with_runners(), "worker": stack.pids("hler-worker"), "dispatcher": stack.pids("hler-dispatcher")}
     for name, record in (("broker", "rabbitmq"), ("PostgreSQL", "postgres")):
         groups[name] = [p.pid for p in tree(stack.pid_on_record(record), everything)]
     return groups

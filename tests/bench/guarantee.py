@@ -6,6 +6,7 @@ import counters
 import load
 
 OPERATIONS = 200
+RECENT = 20 # runners that wait go ten seconds after the last operation, and shall not go while they are counted
 SYNCS_PROMISED = 1 # per attempt: the journal is on disk before its end is told
 # Both say again by themselves what a restart of the broker loses: a heartbeat, a tick, a claim.
 TRANSIENT = {"hler.life", "hler.claims"}
@@ -27,7 +28,8 @@ def check(stack, result, kind="bench.true"):
     before = counters.broker(stack)
     stack.query(WATCH)
     try:
-        syncs = counters.Syncs({"runners": stack.spawners()})
+        load.run(stack, kind, RECENT)
+        syncs = counters.Syncs({"runners": stack.with_runners()})
         _, ids = load.run(stack, kind, OPERATIONS)
         counted = syncs.stop()
         check_commits(stack, result)

@@ -22,7 +22,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(TOP, "build")))
 BEGAN = time.monotonic()
 DONE_MAX = 200 # journals that a worker keeps: from then on each new one costs the end of an old one, as it does for ever after the first days
-PROGRAMS = ("hler-dispatcher", "hler-worker", "hler-spawner", "hler-runner")
+PROGRAMS = ("hler-dispatcher", "hler-worker", "hler-spawner", "hler-runner", "hler-idle")
 PEER_SCHEMA = """
 DROP TABLE IF EXISTS ops, events;
 CREATE TABLE ops(id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, state smallint NOT NULL DEFAULT 0,
@@ -145,6 +145,11 @@ class Stack:
     def spawners(self):
         """One for each worker; the runner of an attempt is a child of one of them."""
         return self.pids("hler-spawner")
+
+    def with_runners(self):
+        """The spawners, and all runners that live: those that wait for their next attempt, too."""
+        spawners = self.spawners()
+        return spawners + [p.pid for p in process.processes().values() if p.parent in spawners]
 
     def cpu(self):
         """CPU seconds by program; of spawners with runners and their children since the stack was made, where that can be counted."""
