@@ -103,7 +103,7 @@ class PointsWorld(World):
     def build(self):
         with open(f"{self.own}/witness.sh", "w", encoding="utf-8") as f:
             f.write(read(f"{HERE}/witness.sh"))
-        for name, options, sources in (("tracer", ["-O2", "-static"], ["tracer.c", "tracer_calls.c", "tracer_roles.c"]),
+        for name, options, sources in (("tracer", ["-O2", "-static"], ["tracer.c", "tracer_calls.c", "tracer_place.c", "tracer_roles.c"]),
                                        ("nomem.so", ["-O2", "-shared", "-fPIC"], ["nomem.c"])):
             subprocess.run(["cc", "-std=c17", "-D_GNU_SOURCE", *options, "-o", f"{self.own}/{name}", *[f"{HERE}/{s}" for s in sources]],
                            check=True)

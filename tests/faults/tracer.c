@@ -23,7 +23,6 @@
 #include <linux/ptrace.h>
 
 #define TRACEES_MAX 512
-#define PATH_SIZE 512
 #define EVENT_SHIFT 16
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 
@@ -82,46 +81,17 @@ meet(pid_t tid)
 /* --- what is injected --- */
 
 static void
-read_link(const char *link, char out[static PATH_SIZE])
-{
-    ssize_t n = readlink(link, out, PATH_SIZE - 1);
-
-    out[n < 0 ? 0 : n] = '\0';
-}
-
-/* An idle runner stands nowhere, but what it has just been handed over has a journal. */
-static void
-find_journal(pid_t tid, char out[static PATH_SIZE])
-{
-    char link[PATH_SIZE], path[PATH_SIZE];
-    const struct dirent *e;
-    DIR *dir;
-
-    (void)snprintf(link, sizeof link, "/proc/%d/fd", tid);
-    dir = opendir(link);
-    while (dir != NULL && (e = readdir(dir)) != NULL) {
-        (void)snprintf(link, sizeof link, "/proc/%d/fd/%.16s", tid, e->d_name);
-        read_link(link, path);
-        if (strstr(path, "/journal") != NULL)
-            memcpy(out, path, sizeof path);
-    }
-    if (dir != NULL)
-        (void)closedir(dir);
-}
-
-static void
 say_hit(pid_t tid)
 {
-    char link[64], place[PATH_SIZE];
-    static pid_t last;
+    static char last[TRACER_PATH_MAX];
+    static pid_t last_tid;
+    char place[TRACER_PATH_MAX];
 
-    if (tid == last)
+    tracer_place(tid, place);
+    if (tid == last_tid && strcmp(place, last) == 0)
         return;
-    last = tid;
-    (void)snprintf(link, sizeof link, "/proc/%d/cwd", tid);
-    read_link(link, place);
-    if (strcmp(place, "/") == 0)
-        find_journal(tid, place);
+    last_tid = tid;
+    memcpy(last, place, sizeof last);
     printf("hit %d %s\n", tracer_role_group(tid), place);
 }
 
@@ -258,7 +228,7 @@ static bool
 any_pending(void)
 {
     for (size_t i = 0; i < TRACEES_MAX; i++)
-        if (tracees[i].tid != 0 && tracees[i].hit && kind != KIND_KILL)
+        if (tracees[i].tid != 0 && tracees[i].hit && kind != KIND_KILL && kind != KIND_AFTER)
             return true;
     return false;
 }
@@ -324,22 +294,6 @@ attach(pid_t pid, enum tracer_role role)
         (void)closedir(dir);
     }
     printf("ready %d\n", pid);
-}
-
-/* Runners that wait for their next attempt, and those that have one. */
-static void
-attach_runners(pid_t spawner)
-{
-    char path[64];
-    FILE *f;
-    int pid;
-
-    (void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", spawner, spawner);
-    f = fopen(path, "re");
-    while (f != NULL && fscanf(f, "%d", &pid) == 1) // NOLINT(cert-err34-c)
-        seize((pid_t)pid, ROLE_RUNNER);
-    if (f != NULL)
-        (void)fclose(f);
 }
 
 /* The child waits until it is traced, so that its first call counts. */
@@ -431,7 +385,7 @@ main(int argc, char **argv)
     else
         attach((pid_t)strtol(argv[optind + 2], NULL, 10), as);
     if (as == ROLE_SPAWNER && victim > as)
-        attach_runners((pid_t)strtol(argv[optind + 2], NULL, 10));
+        tracer_role_runners((pid_t)strtol(argv[optind + 2], NULL, 10), seize);
     watch();
     tracer_call_print_counts();
     return 0;

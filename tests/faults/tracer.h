@@ -8,6 +8,7 @@
 #include <sys/user.h>
 
 #define TRACER_NAME_MAX 48
+#define TRACER_PATH_MAX 512
 
 /* Whose calls are counted.  Each comes of the one before it, but for the dispatcher, which has no children. */
 enum tracer_role {
@@ -22,8 +23,14 @@ enum tracer_role {
     ROLE_N
 };
 
+/* Where it stands; of what stands nowhere ("/"), the journal that it has, if any.  "" when it is gone. */
+void tracer_place(pid_t tid, char out[static TRACER_PATH_MAX]);
+
 /* The process of a thread. */
 pid_t tracer_role_group(pid_t tid);
+
+/* Runners that this spawner has: those that wait for their next attempt, and those that have one. */
+void tracer_role_runners(pid_t spawner, void (*each)(pid_t runner, enum tracer_role role));
 
 /* ROLE_NONE for what is no role's name. */
 enum tracer_role tracer_role_parse(const char *name);

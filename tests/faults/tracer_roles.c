@@ -86,3 +86,18 @@ tracer_role_group(pid_t tid)
         (void)fclose(f);
     return group;
 }
+
+void
+tracer_role_runners(pid_t spawner, void (*each)(pid_t runner, enum tracer_role role))
+{
+    char path[64];
+    FILE *f;
+    int pid;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", spawner, spawner);
+    f = fopen(path, "re");
+    while (f != NULL && fscanf(f, "%d", &pid) == 1) // NOLINT(cert-err34-c)
+        each((pid_t)pid, ROLE_RUNNER);
+    if (f != NULL)
+        (void)fclose(f);
+}

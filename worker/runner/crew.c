@@ -26,6 +26,13 @@ struct word {
     pid_t pid;
 };
 
+/* By what a send to it said. */
+static bool
+peer_is_gone(void)
+{
+    return errno == EPIPE || errno == ECONNRESET || errno == ECONNREFUSED || errno == ENOTCONN;
+}
+
 static int
 open_pair(int *spawners, int *runners)
 {
@@ -72,7 +79,7 @@ free_seat(struct crew *c, unsigned seat)
         }
 }
 
-/* It has died, so that it could not put away its socket itself. */
+/* It has died, or may do so before it puts away its socket itself. */
 static void
 bury(struct crew *c, unsigned seat)
 {
@@ -94,9 +101,8 @@ forget_the_dead(struct crew *c)
             bury(c, i);
 }
 
-/* Who has begun to wait since the last look. */
-static void
-hear_bell(struct crew *c)
+void
+crew_hear(struct crew *c)
 {
     struct word word;
 
@@ -106,7 +112,7 @@ hear_bell(struct crew *c)
         if (seat >= CREW_SEATS || c->seat[seat].fd == -1 || c->seat[seat].pid != word.pid)
             continue;
         if (c->n_idle == CREW_IDLE)
-            free_seat(c, seat);
+            bury(c, seat);
         else
             c->idle[c->n_idle++] = seat;
     }
@@ -171,7 +177,6 @@ send_attempt(int fd, const struct crew_attempt *a)
 bool
 crew_hand_over(struct crew *c, const struct crew_attempt *a)
 {
-    hear_bell(c);
     while (c->n_idle > 0) {
         unsigned seat = c->idle[c->n_idle - 1];
 
@@ -179,7 +184,7 @@ crew_hand_over(struct crew *c, const struct crew_attempt *a)
             c->n_idle--;
             return true;
         }
-        if (errno != EPIPE && errno != ECONNRESET)
+        if (!peer_is_gone())
             return false; /* that is no fault of the runner's */
         bury(c, seat);
     }
@@ -189,9 +194,9 @@ crew_hand_over(struct crew *c, const struct crew_attempt *a)
 void
 crew_dismiss(struct crew *c)
 {
-    hear_bell(c);
+    crew_hear(c);
     while (c->n_idle > 0)
-        free_seat(c, c->idle[c->n_idle - 1]);
+        bury(c, c->idle[c->n_idle - 1]);
     forget_the_dead(c);
 }
 
@@ -234,7 +239,7 @@ crew_wait(const struct crew_place *place, struct crew_attempt *a)
         return false;
     /* A spawner that does not listen needs no more who wait; one that is gone, none. */
     if (send(place->bell, &word, sizeof word, MSG_DONTWAIT | MSG_NOSIGNAL) == -1) {
-        if (errno != EPIPE)
+        if (!peer_is_gone())
             log_warn("an idle runner ends: %m");
         return false;
     }

@@ -48,11 +48,14 @@ struct crew_attempt {
 /* All seats free.  sockets stays the caller's.  -1 with errno. */
 int crew_open(struct crew *c, int sockets) MUST_CHECK;
 
-/* Give the attempt to a runner that waits.  Returns false when none does, or it cannot be sent.  The caller's descriptors stay
+/* Learn who has begun to wait; of more than may, the last go. */
+void crew_hear(struct crew *c);
+
+/* Give the attempt to a runner that is known to wait.  Returns false when none does, or it cannot be sent.  The caller's descriptors stay
  * its own. */
 bool crew_hand_over(struct crew *c, const struct crew_attempt *a);
 
-/* Before a fork: a place for the runner to come.  Its descriptors are the caller's until then. */
+/* Before a fork: a place for the runner to come.  Its fd is the caller's until then. */
 struct crew_place crew_reserve(struct crew *c);
 
 /* After it: pid has that place, or -1: nobody has. */

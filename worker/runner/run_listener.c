@@ -108,8 +108,10 @@ run_listener_close(int idle_dir, const char *attempt)
         return;
     listener.idle = idle_dir != -1 && is_as_made() &&
                     renameat(AT_FDCWD, REQUEST_SOCKET, idle_dir, idle_name(getpid(), name)) == 0;
-    if (listener.idle)
+    if (listener.idle) {
+        (void)clear_backlog();
         return;
+    }
     drop();
     if (unlink(REQUEST_SOCKET) == -1 && errno != ENOENT)
         log_warn("attempt=%s remove " REQUEST_SOCKET ": %m", attempt);

@@ -134,7 +134,7 @@ unmake(int dir_fd)
     return cause;
 }
 
-/* One attempt, and those that follow.  What one was given, the program of the next shall not find in its runner's memory. */
+/* One attempt, and those that follow.  The environment of one is not left in the memory that the next one's runner has. */
 _Noreturn static void
 become_runner(struct spawner_state *s, const struct crew_attempt *first,
               const struct crew_place *place)
@@ -284,7 +284,9 @@ serve_all(struct spawner_state *s)
         if (n == 0)
             return EXIT_SUCCESS; /* the worker is gone; its runners are not */
         if (n > 0) {
+            crew_hear(&s->crew);
             serve(s, (size_t)n);
+            explicit_bzero(datagram, (size_t)n); /* a runner forked later has no use for it */
         } else if (errno == EAGAIN && s->nothing.n > 0) {
             run_nothing_settle(&s->nothing, on_nothing_done, s);
         } else if (errno == EAGAIN) {
