@@ -91,7 +91,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM hler_core.lock_operations(ARRAY[undelivered.task]);
     PERFORM hler_core.lock_attempts(ARRAY[undelivered.task], ARRAY[undelivered.attempt]);
-    UPDATE hler.attempt AS a SET declined = true
+    UPDATE hler.attempt AS a SET declined = true, message = 'its worker''s session was gone: the grant reached nobody'
      WHERE a.task = undelivered.task AND a.attempt = undelivered.attempt AND a.token = undelivered.token
        AND a.state = 'granted';
     PERFORM hler_core.settle(ARRAY[undelivered.task], ARRAY[undelivered.attempt]);

@@ -76,14 +76,14 @@ class Outage:
         back = time.monotonic()
         wait_for(lambda: self.count("succeeded") == JOBS, timeout=timeout, what="all ends")
         for operation in self.operations:
-            self.stack.assert_complete(operation)
+            self.stack.assert_complete(operation, timeout) # over a connection of its own
         return time.monotonic() - back
 
     def check(self):
         """Each event once, in order, of one attempt each."""
         said = b"begin\n" + b"".join(b"%d\n" % i for i in range(1, LINES + 1))
         for operation in self.operations:
-            assert len(self.stack.attempts(operation)) == 1
+            assert len([a for a in self.stack.attempts(operation) if a["state"] != "void"]) == 1
             assert self.stack.output(operation) == said
             steps = self.stack.sql("SELECT value FROM hler.result_history WHERE operation = %s ORDER BY seq", operation)
             assert [s["value"] for s in steps] == [1, 2, 3]

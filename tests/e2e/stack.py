@@ -270,7 +270,7 @@ class Stack:
             key = (row["task"], row["attempt"])
             wait_for(lambda k=key: self.one("""SELECT output_complete FROM hler.attempts
                                               WHERE task = %s AND attempt = %s""", *k), timeout, f"all output of {key}")
-            seqs = [e["seq"] for e in self.events(operation) if (e["task"], e["attempt"]) == key]
+            seqs = [e["seq"] for e in self.events(operation) if (e["task"], e["attempt"]) == key and e["seq"] is not None]
             assert seqs == list(range(1, row["last_seq"] + 1)), seqs
 
     def assert_in_order(self, operation):

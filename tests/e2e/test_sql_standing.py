@@ -111,6 +111,7 @@ def test_a_grant_that_was_given_back_is_offered_again(db):
     db.rows("SELECT hler_core.undelivered(%s, %s, %s)", [task, attempt, token], "disp")
     assert due(db)[0][1] == attempt + 1
     assert states(db) == ["void", "offered"]
+    assert db.rows("SELECT output_complete, message LIKE '%session%' FROM hler.attempts WHERE state = 'void'") == [(True, True)]
     assert db.operation(operation) == "pending"
     assert db.one("SELECT refusals FROM hler.task") == 0
 
