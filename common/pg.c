@@ -123,9 +123,12 @@ listen_again(struct pg *pg)
     sql = mem_printf("LISTEN %s", quoted);
     PQfreemem(quoted);
     status = do_command(pg, sql);
-    if (status == PG_OK)
-        pg->notified = true;
-    return status;
+    if (status != PG_OK)
+        return status;
+    pg->notified = true;
+    if (pg->on_note != NULL)
+        pg->on_note(pg->note_ctx, NULL);
+    return PG_OK;
 }
 
 static enum pg_status
@@ -353,6 +356,13 @@ pg_listen(struct pg *pg, const char *channel)
         (void)pg_failure_down(pg);
 }
 
+void
+pg_on_note(struct pg *pg, pg_note_fn *fn, void *ctx)
+{
+    pg->on_note = fn;
+    pg->note_ctx = ctx;
+}
+
 bool
 pg_notified(struct pg *pg)
 {
@@ -364,8 +374,11 @@ pg_notified(struct pg *pg)
         (void)pg_failure_down(pg);
     }
     while (pg->conn != NULL && (n = PQnotifies(pg->conn)) != NULL) {
+        if (pg->on_note != NULL && strcmp(n->relname, pg->channel) != 0)
+            pg->on_note(pg->note_ctx, n->extra);
+        else
+            pg->notified = true;
         PQfreemem(n);
-        pg->notified = true;
     }
     any = pg->notified;
     pg->notified = false;

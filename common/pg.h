@@ -97,7 +97,12 @@ void pg_items_add(struct buf *b, const void *item, size_t len); /* NULL = SQL NU
 /* LISTEN: after each (re)connect the channel is listened to again and then
  * pg_notified() is true once, since hints may have been lost. */
 void pg_listen(struct pg *pg, const char *channel);
-/* Take in what has arrived without waiting; true when there was any notification. */
+/* Take in what has arrived without waiting; true when there was any notification of that channel. */
 bool pg_notified(struct pg *pg);
+
+/* What comes through other channels, to which a statement has listened, is for fn, from pg_notified().  NULL: a new
+ * connection, which listens to none of them; from whatever call has connected, so fn makes none on it. */
+typedef void pg_note_fn(void *ctx, const char *payload);
+void pg_on_note(struct pg *pg, pg_note_fn *fn, void *ctx);
 
 #endif

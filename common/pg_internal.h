@@ -21,6 +21,8 @@ struct pg {
     PGconn *conn;     /* NULL while down */
     char logged[512]; /* the reason of being down that was logged; "" = up, or nothing yet */
     bool notified;
+    pg_note_fn *on_note; /* NULL = nobody wants any */
+    void *note_ctx;
     bool keep_memory;
     char *channel;                   /* listened to; NULL = none */
     struct pg_statement *statements; /* prepared on this connection */

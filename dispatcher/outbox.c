@@ -109,6 +109,19 @@ chores(struct outbox *outbox, bool offered, bool *later)
     return status == FLOW_OK ? outbox_verdicts(outbox) : status;
 }
 
+/* One round: what is due, as far as it can be published now. */
+static enum flow_status
+pump(struct outbox *outbox, enum outbox_found *found, bool *later)
+{
+    enum flow_status status = outbox_hear_grants(outbox);
+
+    if (status != FLOW_OK || !post_is_up(outbox->post))
+        return status;
+    post_flush(outbox->post); /* what the last connection did not take */
+    status = outbox_offer(outbox, found);
+    return status == FLOW_OK ? chores(outbox, *found != OUTBOX_NONE, later) : status;
+}
+
 static void
 on_pump(void *ctx)
 {
@@ -118,14 +131,7 @@ on_pump(void *ctx)
     enum flow_status status;
 
     outbox->pump_ns = 0;
-    if (!post_is_up(outbox->post)) {
-        pump_in(outbox, POLL_MS);
-        return;
-    }
-    post_flush(outbox->post); /* what the last connection did not take */
-    status = outbox_offer(outbox, &found);
-    if (status == FLOW_OK)
-        status = chores(outbox, found != OUTBOX_NONE, &later);
+    status = pump(outbox, &found, &later);
     outbox->pumped_ns = clock_mono_ns();
     hinted = was_hinted(outbox);
     if (status != FLOW_OK) {
@@ -186,17 +192,24 @@ on_up(struct mq *mq, void *ctx)
     return 0;
 }
 
+static void
+on_down(void *ctx)
+{
+    pump_soon(ctx);
+}
+
 static void *
 outbox_open(struct flow *flow)
 {
     static const struct post_owner owner = {
-        .up = on_up, .settled = on_settled, .window_messages = WINDOW_MESSAGES};
+        .up = on_up, .down = on_down, .settled = on_settled, .window_messages = WINDOW_MESSAGES};
     struct outbox *outbox = mem_alloc(sizeof *outbox);
 
     outbox->flow = flow;
     outbox->hints_fd = -1;
     SLIST_INIT(&outbox->ill);
     pg_listen(flow->pg, WORK_CHANNEL);
+    pg_on_note(flow->pg, outbox_grant_note, outbox);
     outbox->post = post_new(flow, &owner, outbox);
     outbox->pump = loop_timer_new(flow->loop, on_pump, outbox);
     outbox->check = loop_timer_new(flow->loop, on_check, outbox);
@@ -230,6 +243,8 @@ outbox_stop(void *self)
 {
     struct outbox *outbox = self;
 
+    outbox_ignore_grants(outbox);
+    (void)was_hinted(outbox); /* the last grants came with the answer */
     loop_timer_free(outbox->pump);
     loop_timer_stop(outbox->check);
     outbox->pump = loop_timer_new(outbox->flow->loop, on_stop_wait, outbox);

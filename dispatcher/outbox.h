@@ -35,6 +35,7 @@ struct outbox {
     int64_t pump_ns;              /* when the next round is due; 0 = not planned */
     int64_t pumped_ns, chores_ns; /* when these ran last */
     bool chores_put_off;
+    bool hears_grants; /* the database tells this dispatcher of them */
     struct ill_pools ill;
     struct buf verdicts_done; /* array of ids, open while verdicts are under way */
     size_t n_verdicts;        /* under way */
@@ -58,8 +59,22 @@ enum flow_status outbox_offer(struct outbox *outbox, enum outbox_found *found) M
  * empty, which shows that the broker has lost them. */
 enum flow_status outbox_reoffer(struct outbox *outbox) MUST_CHECK;
 
-/* Publish the rows of offer_due() or reoffer_due(); returns how many. */
+/* Publish rows as those of offer_due(); returns how many. */
 size_t outbox_send_offers(struct outbox *outbox, const struct pg_result *result);
+
+/* To the worker that has claimed ahead.  It is published once and not kept over a lost connection: the worker is asked
+ * for it instead. */
+struct grant {
+    const char *control, *answers, *id, *message;
+    size_t len; /* of the message */
+};
+void outbox_send_grant(struct outbox *outbox, const struct grant *grant);
+
+/* Publish what the database says of a grant; a pg_note_fn, with the outbox as context. */
+void outbox_grant_note(void *outbox, const char *note);
+/* Have the database tell us of grants while we can publish, and not while we cannot. */
+enum flow_status outbox_hear_grants(struct outbox *outbox) MUST_CHECK;
+void outbox_ignore_grants(struct outbox *outbox); /* at the end: none of them from now on */
 
 /* The outcome of one grant: where no queue has had it, the tables may take it back. */
 void outbox_grant_settled(struct outbox *outbox, const char *id, enum mq_outcome outcome);

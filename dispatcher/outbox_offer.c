@@ -12,57 +12,37 @@
 static const char due_sql[] = "SELECT pool, task, attempt, token, message, control, answers"
                               " FROM hler_core.offer_due($1, $2::int)";
 
-static const char undelivered_sql[] = "SELECT hler_core.undelivered($1::uuid, $2::int, $3)";
-
 #define NUMBER_SIZE 24
 
-/* To the pool's queue; or, granted, to the worker that has claimed it ahead.  A grant is not kept
- * over a lost connection: the worker is asked for it instead. */
 static void
 send_offer(struct outbox *outbox, const struct pg_result *result, size_t row)
 {
     const char *pool = pg_get(result, row, "pool"), *control = pg_get(result, row, "control");
-    bool is_grant = control != NULL;
     struct attempt_name name;
     char id[IDENT_NAME_SIZE];
+    struct grant grant = {control, pg_get(result, row, "answers"), id,
+                          pg_get(result, row, "message"), pg_len(result, row, "message")};
 
     memcpy(name.task, pg_get(result, row, "task"), sizeof name.task);
     memcpy(name.token, pg_get(result, row, "token"), sizeof name.token);
     name.attempt = (int32_t)pg_get_int(result, row, "attempt");
     ident_name_text(&name, id);
+    if (control != NULL) {
+        outbox_send_grant(outbox, &grant);
+        return;
+    }
     post_send(outbox->post,
-              &(struct mq_message){.exchange = is_grant ? "" : NAMES_TASKS,
-                                   .routing_key = is_grant ? control : pool,
+              &(struct mq_message){.exchange = NAMES_TASKS,
+                                   .routing_key = pool,
                                    .content_type = NAMES_JSON,
                                    .type = NAMES_TYPE_OFFER,
                                    .message_id = id,
-                                   .correlation_id = pg_get(result, row, "answers"),
-                                   .body = pg_get(result, row, "message"),
-                                   .len = pg_len(result, row, "message"),
-                                   .persistent = !is_grant,
+                                   .body = grant.message,
+                                   .len = grant.len,
+                                   .persistent = true,
                                    .mandatory = true},
-              &(struct parcel_label){.kind = is_grant ? OUTBOX_GRANT : OUTBOX_OFFER,
-                                     .name = is_grant ? id : pool,
-                                     .keep = !is_grant});
-    atomic_fetch_add(is_grant ? &outbox->flow->counters->granted : &outbox->flow->counters->offered,
-                     1);
-}
-
-/* The worker's session is gone.  Should this fail, another of its sessions is asked by and by. */
-void
-outbox_grant_settled(struct outbox *outbox, const char *id, enum mq_outcome outcome)
-{
-    struct attempt_name name;
-    char attempt[NUMBER_SIZE];
-    const struct pg_param params[] = {{.value = name.task, .len = -1},
-                                      {.value = attempt, .len = -1},
-                                      {.value = name.token, .len = -1}};
-
-    if (outcome != MQ_RETURNED || ident_name_parse(id, &name) == -1)
-        return;
-    snprintf(attempt, sizeof attempt, "%d", (int)name.attempt);
-    if (flow_exec(outbox->flow, undelivered_sql, params, ARRAY_LEN(params), NULL) == FLOW_OK)
-        log_debug("attempt=%s: its worker's session is gone; offered again", id);
+              &(struct parcel_label){.kind = OUTBOX_OFFER, .name = pool, .keep = true});
+    atomic_fetch_add(&outbox->flow->counters->offered, 1);
 }
 
 size_t

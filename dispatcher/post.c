@@ -194,6 +194,8 @@ on_down(struct mq *mq, void *ctx)
         post->n_waiting--;
         finish(post, parcel, MQ_UNKNOWN);
     }
+    if (post->owner->down != NULL)
+        post->owner->down(post->ctx);
 }
 
 static void

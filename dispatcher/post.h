@@ -30,6 +30,7 @@ struct post_owner {
     /* The connection is up, as in struct mq_handlers: -1 gives it up.  Confirms are on already.
      * What is kept goes out with the next post_flush() or post_send(). */
     int (*up)(struct mq *mq, void *ctx);
+    void (*down)(void *ctx);
     post_settled_fn *settled;
     size_t window_messages; /* publishes that may be open */
 };

@@ -12,6 +12,7 @@ DECLARE
     any_needs boolean;
     any_retry boolean;
     any_limit boolean;
+    made      bigint;
 BEGIN
     -- What most front ends never ask for is not even planned, in each of their new connections.
     SELECT count(*) > 0, bool_or(o.retry_of IS NOT NULL), bool_or(o.start_by IS NOT NULL),
@@ -34,6 +35,7 @@ BEGIN
       LEFT JOIN hler.task AS prior ON prior.operation = o.retry_of AND prior.no = d.no AND prior.state = 'succeeded'
       LEFT JOIN LATERAL (SELECT array_agg(s.no) AS nos FROM hler.task AS s
                           WHERE s.operation = o.retry_of AND s.state = 'succeeded') AS gone ON o.retry_of IS NOT NULL;
+    GET DIAGNOSTICS made = ROW_COUNT;
     IF any_needs THEN
         INSERT INTO hler.task_need (task, needs)
         SELECT t.id, before.id
@@ -55,8 +57,18 @@ BEGIN
         INSERT INTO hler.start_limit (operation, start_by)
         SELECT o.id, o.start_by FROM new_rows AS o WHERE o.start_by IS NOT NULL;
     END IF;
+    -- In a new connection the plans of this would cost more than the dispatcher's way, so its first tasks take that one.  And
+    -- under a stricter isolation a claim that was renewed since the snapshot would fail the front end's statement.
+    IF current_setting('hler.kept', true) IS DISTINCT FROM 'on' THEN
+        PERFORM set_config('hler.kept', 'on', false);
+    ELSIF current_setting('transaction_isolation') = 'read committed' AND hler_core.has_claims() THEN
+        made := made - hler_core.grant_new(ARRAY(SELECT o.id FROM new_rows AS o LIMIT 256));
+    END IF;
     -- Constant payload, once per transaction however many rows: a hint, no more.
-    PERFORM pg_notify('hler_work', ''), pg_notify('hler', '');
+    IF made > 0 THEN
+        PERFORM pg_notify('hler_work', '');
+    END IF;
+    PERFORM pg_notify('hler', '');
     RETURN NULL;
 END $$;
 CREATE TRIGGER make_tasks AFTER INSERT ON hler.operation

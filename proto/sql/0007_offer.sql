@@ -31,9 +31,10 @@ BEGIN
       FROM up JOIN hler.task AS t ON t.id = up.id LEFT JOIN hler.task_output AS out ON out.task = up.id);
 END $$;
 
--- The offer's JSON text (PROTOCOL.md section 3) for attempts, in the order given.
+-- The offer's JSON text (PROTOCOL.md section 3) for attempts, in the order given; and of one that is granted
+-- the queue of its worker.
 CREATE FUNCTION hler_core.offer_messages(tasks uuid[], attempts int[])
-RETURNS TABLE (pool text, task uuid, attempt int, token text, message text)
+RETURNS TABLE (pool text, task uuid, attempt int, token text, message text, control text)
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 BEGIN
@@ -44,11 +45,12 @@ BEGIN
                'try', t.tries + 1, 'executor', d.executor, 'spec', d.spec,
                'inputs', CASE WHEN EXISTS (SELECT FROM hler.field AS f WHERE f.type = o.type AND f.version = o.version
                                                AND f.default_value IS NOT NULL)
-                              THEN hler_core.inputs_filled(o) ELSE o.inputs END,
+                              THEN hler_core.inputs_filled(o) ELSE o.inputs END, -- grant_new() knows of it
                'outputs', CASE WHEN d.needs = '{}' THEN '{}' ELSE hler_core.upstream_outputs(t.id) END,
                'deadline_ms', d.deadline_ms, 'idle_ms', d.idle_ms, 'grace_ms', d.grace_ms,
                'output_bytes', d.output_bytes, 'repeatable', d.repeatable,
-               'lease_ms', (SELECT s.lost_after_ms FROM hler.silence AS s), 'traceparent', o.traceparent)::text
+               'lease_ms', (SELECT s.lost_after_ms FROM hler.silence AS s), 'traceparent', o.traceparent)::text,
+           CASE WHEN a.state = 'granted' THEN 'hler.control.' || a.worker || '.' || a.session END
       FROM unnest(tasks, attempts) WITH ORDINALITY AS want (task, attempt, n)
       JOIN hler.attempt AS a ON a.task = want.task AND a.attempt = want.attempt
       JOIN hler.task AS t ON t.id = a.task
@@ -94,10 +96,34 @@ BEGIN
           WHERE w.pool = room.pool AND NOT w.draining AND hler_core.is_live(w, s))::bigint) - offered);
 END $$;
 
-CREATE TYPE hler_core.hand_over AS (task uuid, attempt int, control text, answers text);
+-- Who has claimed ahead in a pool, `most` at most, with most room first: their claims are used up.  Whoever takes one
+-- waits for nobody, since another may hold it for long: a front end's transaction, which ends when it likes.
+CREATE FUNCTION hler_core.use_claims(pool text, most bigint) RETURNS SETOF hler.standing_claim
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    moment CONSTANT timestamptz := clock_timestamp();
+BEGIN
+    RETURN QUERY
+    WITH best AS MATERIALIZED (
+        SELECT s.worker FROM hler.standing_claim AS s
+         WHERE s.pool = use_claims.pool
+           -- a lease runs from the claim: most of it must be left
+           AND s.claimed_at > moment - interval '1 millisecond' *
+               (SELECT least(f.value, now.lost_after_ms / 4) FROM hler.setting AS f, hler.silence AS now
+                 WHERE f.name = 'standing_claim_ms')
+           AND EXISTS (SELECT FROM hler.worker AS w, hler.silence AS now
+                        WHERE w.id = s.worker AND w.instance = s.instance AND w.session = s.session
+                          AND NOT w.draining AND hler_core.is_live(w, now))
+         ORDER BY s.free DESC LIMIT most
+           FOR UPDATE SKIP LOCKED)
+    DELETE FROM hler.standing_claim AS s USING best WHERE s.worker = best.worker RETURNING s.*;
+END $$;
+
+CREATE TYPE hler_core.hand_over AS (task uuid, attempt int, answers text);
 
 -- Take up to `most` ready tasks of a pool and make their next attempts.  The first of them go to those
--- who have claimed ahead, first to those with most room: they are granted at once.
+-- who have claimed ahead: they are granted at once.
 --   The shape matters (traps 3.1): literal phase, so that the partial index fits a generic plan;
 -- MATERIALIZED, so that LIMIT holds; NO KEY UPDATE, so that a row's children being inserted do not hide
 -- it; state checked again.  One statement, since each costs more than what it does here.
@@ -120,23 +146,13 @@ BEGIN
         UPDATE hler.task AS t SET state = 'queued', attempt = t.attempt + 1
           FROM due WHERE t.id = due.id AND t.state = still
         RETURNING t.id, t.attempt, t.priority, t.ready_at),
-    best AS MATERIALIZED (
-        SELECT s.worker FROM hler.standing_claim AS s
-         WHERE s.pool = take_ready.pool
-           -- a lease runs from the claim: most of it must be left
-           AND s.claimed_at > moment - interval '1 millisecond' *
-               (SELECT least(f.value, now.lost_after_ms / 4) FROM hler.setting AS f, hler.silence AS now
-                 WHERE f.name = 'standing_claim_ms')
-           AND EXISTS (SELECT FROM hler.worker AS w, hler.silence AS now
-                        WHERE w.id = s.worker AND w.instance = s.instance AND w.session = s.session
-                          AND NOT w.draining AND hler_core.is_live(w, now))
-         ORDER BY s.free DESC LIMIT (SELECT count(*) FROM taken)
-           FOR UPDATE SKIP LOCKED),
-    used AS (DELETE FROM hler.standing_claim AS s USING best WHERE s.worker = best.worker RETURNING s.*),
+    claim AS MATERIALIZED (
+        SELECT c.*, row_number() OVER (ORDER BY c.free DESC) AS n
+          FROM hler_core.use_claims(take_ready.pool, (SELECT count(*) FROM taken)) AS c),
     pairs AS MATERIALIZED (
-        SELECT t.*, s.worker, s.instance, s.session, s.claim
+        SELECT t.*, c.worker, c.instance, c.session, c.claim
           FROM (SELECT taken.*, row_number() OVER (ORDER BY taken.priority DESC, taken.ready_at, taken.id) AS n FROM taken) AS t
-          LEFT JOIN (SELECT used.*, row_number() OVER (ORDER BY used.free DESC) AS n FROM used) AS s ON s.n = t.n),
+          LEFT JOIN claim AS c ON c.n = t.n),
     attempts AS (
         INSERT INTO hler.attempt (task, attempt, token, state, pool, offered_at, offered_on,
                                   worker, instance, session, granted_at)
@@ -144,9 +160,124 @@ BEGIN
                take_ready.pool, moment, (moment AT TIME ZONE 'UTC')::date,
                p.worker, p.instance, p.session, CASE WHEN p.worker IS NOT NULL THEN moment END
           FROM pairs AS p)
-    SELECT array_agg((p.id, p.attempt, 'hler.control.' || p.worker || '.' || p.session, p.session || '.' || p.claim)::hler_core.hand_over
-                     ORDER BY p.n) INTO made FROM pairs AS p;
+    SELECT array_agg((p.id, p.attempt, p.session || '.' || p.claim)::hler_core.hand_over ORDER BY p.n) INTO made FROM pairs AS p;
     RETURN made;
+END $$;
+
+-- Has anybody claimed ahead?  By the index: the table has many rows that were used up.
+CREATE FUNCTION hler_core.has_claims() RETURNS boolean
+LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM hler.standing_claim);
+END $$;
+
+-- Dispatchers that can publish the grants which front ends make.  Each is told of them through a channel whose name nobody
+-- else knows, since PostgreSQL lets everybody listen to what they can name, and speak there.  As long as its connection
+-- lives it holds a lock: so nobody waits for one that was killed.
+CREATE TABLE hler.grant_listener (
+    dispatcher text PRIMARY KEY,
+    channel    text NOT NULL
+);
+
+CREATE FUNCTION hler_core.grant_lock(channel text) RETURNS bigint
+LANGUAGE sql IMMUTABLE RETURN hashtextextended(channel, 0);
+
+CREATE FUNCTION hler_core.is_heard(channel text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    IF pg_try_advisory_lock_shared(hler_core.grant_lock(channel)) THEN
+        PERFORM pg_advisory_unlock_shared(hler_core.grant_lock(channel));
+        RETURN false;
+    END IF;
+    RETURN true;
+END $$;
+
+-- The session keeps its channel and lock for as long as it lives, whatever it hears meanwhile.
+CREATE FUNCTION hler_core.listen_to_grants(dispatcher text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    mine text := nullif(current_setting('hler.grant_channel', true), '');
+BEGIN
+    IF mine IS NULL THEN
+        mine := 'hler_grant_' || replace(gen_random_uuid()::text, '-', '');
+        PERFORM pg_advisory_lock(hler_core.grant_lock(mine)), set_config('hler.grant_channel', mine, false);
+        EXECUTE format('LISTEN %I', mine);
+    END IF;
+    DELETE FROM hler.grant_listener AS l WHERE l.dispatcher = listen_to_grants.dispatcher OR NOT hler_core.is_heard(l.channel);
+    INSERT INTO hler.grant_listener (dispatcher, channel) VALUES (listen_to_grants.dispatcher, mine);
+END $$;
+
+-- Of one that cannot publish at present.
+CREATE FUNCTION hler_core.ignore_grants(dispatcher text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    DELETE FROM hler.grant_listener AS l WHERE l.dispatcher = ignore_grants.dispatcher
+$$;
+
+-- To one dispatcher, at commit: "CONTROL ANSWERS TASK.ATTEMPT.TOKEN MESSAGE".  To one alone, since what the broker gives back
+-- of a grant must be all that there was (undelivered()).
+CREATE FUNCTION hler_core.tell_grants(channel text, tasks uuid[], attempts int[], claims bigint[]) RETURNS void
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM pg_notify(tell_grants.channel,
+                      concat_ws(' ', m.control, substr(m.control, length(m.control) - 35) || '.' || claims[m.no],
+                                concat_ws('.', m.task, m.attempt, m.token), m.message))
+       FROM hler_core.offer_messages(tasks, attempts) WITH ORDINALITY AS m (pool, task, attempt, token, message, control, no);
+END $$;
+
+-- New tasks that are ready go to those who have claimed ahead, in the transaction that makes them: so a task of an idle
+-- pool is granted when its front end has its answer, and a dispatcher need only say so.  Returns how many.
+--   What a notification cannot carry (8000 bytes, traps 3.3) is left to the dispatcher: the message holds the inputs, the
+-- specification, and what else there is in less than 2000.
+CREATE FUNCTION hler_core.grant_new(operations uuid[]) RETURNS bigint
+LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+DECLARE
+    moment   CONSTANT timestamptz := clock_timestamp();
+    most     CONSTANT int := 6000;
+    channel  CONSTANT text := (SELECT l.channel FROM hler.grant_listener AS l WHERE hler_core.is_heard(l.channel)
+                              ORDER BY random() LIMIT 1);
+    granted  bigint := 0;
+    tasks    uuid[];
+    attempts int[];
+    claims   bigint[];
+    one      record;
+BEGIN
+    IF channel IS NULL THEN
+        RETURN 0;
+    END IF;
+    FOR one IN SELECT t.pool, array_agg(t.id ORDER BY t.priority DESC) AS tasks
+                 FROM unnest(operations) AS new (id) JOIN hler.operation AS o ON o.id = new.id
+                 JOIN hler.task AS t ON t.operation = o.id JOIN hler.task_type AS d ON d.id = t.task_type
+                WHERE t.state = 'ready' AND d.needs = '{}'
+                  AND octet_length(d.spec::text) +
+                      octet_length(CASE WHEN EXISTS (SELECT FROM hler.field AS f WHERE f.type = o.type AND f.version = o.version
+                                                        AND f.default_value IS NOT NULL)
+                                        THEN hler_core.inputs_filled(o) ELSE o.inputs END::text) <= most
+                GROUP BY t.pool ORDER BY t.pool LOOP
+        WITH claim AS MATERIALIZED (
+            SELECT c.*, row_number() OVER (ORDER BY c.free DESC) AS n
+              FROM hler_core.use_claims(one.pool, cardinality(one.tasks)) AS c),
+        taken AS (
+            UPDATE hler.task AS t SET state = 'queued', attempt = t.attempt + 1
+              FROM claim AS c WHERE t.id = one.tasks[c.n]
+            RETURNING t.id, t.attempt, c.worker, c.instance, c.session, c.claim),
+        made AS (
+            INSERT INTO hler.attempt (task, attempt, token, state, pool, offered_at, offered_on,
+                                      worker, instance, session, granted_at)
+            SELECT t.id, t.attempt, hler_core.token(), 'granted', one.pool, moment, (moment AT TIME ZONE 'UTC')::date,
+                   t.worker, t.instance, t.session, moment FROM taken AS t)
+        SELECT array_agg(t.id), array_agg(t.attempt), array_agg(t.claim) INTO tasks, attempts, claims FROM taken AS t;
+        CONTINUE WHEN tasks IS NULL;
+        PERFORM hler_core.tell_grants(channel, tasks, attempts, claims);
+        granted := granted + cardinality(tasks);
+    END LOOP;
+    -- No grant may be forgotten, whatever its front end thinks of its row.
+    IF granted > 0 AND current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+    RETURN granted;
 END $$;
 
 -- Ready tasks, as offers to their pools' queues or, where somebody has claimed ahead, as grants to
@@ -169,13 +300,12 @@ BEGIN
         made := hler_core.take_ready(one_pool, greatest(0, hler_core.room(one_pool, left_over)));
         CONTINUE WHEN made IS NULL;
         left_over := left_over - cardinality(made);
-        granted := granted OR made[1].control IS NOT NULL;
+        granted := granted OR made[1].answers IS NOT NULL;
         RETURN QUERY
-            SELECT m.pool, m.task, m.attempt, m.token, m.message, h.control, h.answers
+            SELECT m.pool, m.task, m.attempt, m.token, m.message, m.control, made[m.n].answers
               FROM hler_core.offer_messages(ARRAY(SELECT h.task FROM unnest(made) AS h),
                                             ARRAY(SELECT h.attempt FROM unnest(made) AS h)) WITH ORDINALITY
-                   AS m (pool, task, attempt, token, message, n)
-              JOIN unnest(made) WITH ORDINALITY AS h (task, attempt, control, answers, n) ON h.n = m.n;
+                   AS m (pool, task, attempt, token, message, control, n);
     END LOOP;
     IF NOT granted THEN
         PERFORM hler_core.may_be_lost();
@@ -199,7 +329,7 @@ END $$;
 -- The same attempts under the same tokens again, where the broker may have lost them.  One
 -- that is still queued somewhere costs a refused claim, no more.
 CREATE FUNCTION hler_core.reoffer_due(age_ms int, empty_pools text[], max int)
-RETURNS TABLE (pool text, task uuid, attempt int, token text, message text)
+RETURNS TABLE (pool text, task uuid, attempt int, token text, message text, control text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     old_before timestamptz := clock_timestamp() - hler_core.ms(age_ms);
@@ -224,4 +354,4 @@ BEGIN
 END $$;
 
 GRANT EXECUTE ON FUNCTION hler_core.offer_due(text, int), hler_core.pools_to_check(int),
-    hler_core.reoffer_due(int, text[], int) TO hler_dispatcher;
+    hler_core.reoffer_due(int, text[], int), hler_core.listen_to_grants(text), hler_core.ignore_grants(text) TO hler_dispatcher;

@@ -67,7 +67,8 @@ BEGIN
          ORDER BY c.i;
 END $$;
 
--- Claims made ahead.  Only the session that the tables know may: nobody else is heard.
+-- Claims made ahead.  Only the session that the tables know may: nobody else is heard.  Where the last one is being used up,
+-- which may take a front end's transaction as long as it likes, the new one is not noted: the next heartbeat brings another.
 CREATE FUNCTION hler_core.stand(users text[], instances uuid[], sessions uuid[], claims bigint[], free int[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -79,6 +80,8 @@ BEGIN
            -- OFFSET: each looks for its worker, never a plan made for few workers through all of them
            LATERAL (SELECT * FROM hler.worker AS x WHERE x.id = c.username OFFSET 0) AS w
      WHERE w.instance = c.instance AND w.session = c.session AND w.pool IS NOT NULL AND NOT w.draining
+       AND (EXISTS (SELECT FROM hler.standing_claim AS last WHERE last.worker = w.id FOR UPDATE SKIP LOCKED)
+            OR NOT EXISTS (SELECT FROM hler.standing_claim AS last WHERE last.worker = w.id))
      ORDER BY w.id, c.claim DESC
     ON CONFLICT (worker) DO UPDATE SET pool = excluded.pool, free = excluded.free, instance = excluded.instance,
         session = excluded.session, claim = excluded.claim, claimed_at = excluded.claimed_at

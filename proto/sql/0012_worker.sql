@@ -141,14 +141,18 @@ BEGIN
                 WHEN wanted THEN 'drain' ELSE 'resume' END;
 END $$;
 
--- Claims made ahead that these heartbeats carry; who carries none has none.  Locked in one order, as by stand().
+CREATE FUNCTION hler_core.unclaim(workers text[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM hler.standing_claim AS s
+     WHERE s.worker IN (SELECT c.worker FROM hler.standing_claim AS c WHERE c.worker = ANY (unclaim.workers) FOR UPDATE SKIP LOCKED);
+END $$;
+
+-- Claims made ahead that these heartbeats carry; who carries none has none.  One that is being used up is let be (stand()).
 CREATE FUNCTION hler_core.stand_or_not(beats hler_core.beat[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM FROM hler.standing_claim AS s
-      WHERE s.worker = ANY (ARRAY(SELECT h.username FROM unnest(beats) AS h)) ORDER BY s.worker FOR UPDATE;
-    DELETE FROM hler.standing_claim AS s
-     WHERE s.worker = ANY (ARRAY(SELECT h.username FROM unnest(beats) AS h WHERE NOT h.b ? 'claim'));
+    PERFORM hler_core.unclaim(ARRAY(SELECT h.username FROM unnest(beats) AS h WHERE NOT h.b ? 'claim'));
     PERFORM hler_core.stand(array_agg(h.username), array_agg((h.b ->> 'instance')::uuid), array_agg((h.b ->> 'session')::uuid),
                             array_agg((h.b ->> 'claim')::bigint), array_agg((h.b ->> 'free')::int))
        FROM unnest(beats) AS h WHERE h.b ? 'claim' HAVING count(*) > 0;
@@ -264,7 +268,8 @@ END $$;
 
 CREATE FUNCTION hler_core.worker_gone(worker text, session uuid, how text) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    DELETE FROM hler.standing_claim AS s WHERE s.worker = worker_gone.worker AND s.session = worker_gone.session;
+    SELECT hler_core.unclaim(ARRAY(SELECT s.worker FROM hler.standing_claim AS s
+                                    WHERE s.worker = worker_gone.worker AND s.session = worker_gone.session));
     UPDATE hler.worker AS w SET draining = true, stopped = how = 'stopped'
      WHERE w.id = worker_gone.worker AND w.session = worker_gone.session
 $$;

@@ -13,7 +13,7 @@ BEGIN
     FOR f IN
         SELECT p.oid::regprocedure AS name
           FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-         WHERE n.nspname = 'hler_core' AND p.proname IN ('offer_due', 'reoffer_due', 'pools_to_check', 'grant_claims', 'stand', 'undelivered',
+         WHERE n.nspname = 'hler_core' AND p.proname IN ('offer_due', 'reoffer_due', 'pools_to_check', 'grant_claims', 'grant_new', 'stand', 'undelivered',
              'record_state', 'record_output', 'heartbeat', 'stops_due', 'tick', 'clock_step', 'next_due_ms', 'verdicts_take')
             OR n.nspname = 'hler' AND p.proname = 'cancel'
     LOOP

@@ -173,7 +173,7 @@ def test_the_claim_reads_only_what_it_takes_among_a_million(db):
         (_, scans), = db.rows(before)
         # what hler_core.take_ready takes, as its planner sees it
         body = db.one("SELECT prosrc FROM pg_proc WHERE proname = 'take_ready'")
-        body = body[body.index("WITH due"):body.index("best AS")].rstrip().rstrip(",") + " SELECT count(*) FROM taken"
+        body = body[body.index("WITH due"):body.index("claim AS")].rstrip().rstrip(",") + " SELECT count(*) FROM taken"
         body = body.replace("take_ready.pool", "'default'").replace("LIMIT most", "LIMIT 50")
         body = body.replace("= still", "= (SELECT 'ready')")
         plan = plan_of(db, body)

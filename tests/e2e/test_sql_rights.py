@@ -19,7 +19,7 @@ WRITABLE = {"id", "type", "version", "inputs", "target", "priority", "run_at", "
 FRONT_CALLS = {"submit", "cancel", "retry", "retry_lost", "uuid7", "is_operator", "is_live"}
 DISPATCHER_CALLS = {"offer_due", "pools_to_check", "reoffer_due", "grant_claims", "stand", "undelivered", "record_state", "record_output",
                     "heartbeat", "worker_gone", "stops_due", "tick", "clock_step", "next_due_ms", "verdicts_take", "verdicts_done",
-                    "dead_letter", "redrive_due", "redriven", "redrive_failed", "offer_rejected", "retain", "is_live", "uuid7"}
+                    "dead_letter", "redrive_due", "redriven", "redrive_failed", "offer_rejected", "retain", "listen_to_grants", "ignore_grants", "is_live", "uuid7"}
 CALLS = {"front": FRONT_CALLS, "oper": FRONT_CALLS | {"catalog_apply", "listener_register", "listener_forget", "dead_redrive", "dead_drop",
                                   "dead_fact", "drain", "undrain", "setting_set"},
          "disp": DISPATCHER_CALLS, "nobody_": set()}

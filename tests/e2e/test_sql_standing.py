@@ -1,4 +1,4 @@
-"""Claims made ahead, in the tables: used once, of the right worker, while they are young."""
+"""Claims made ahead, in the tables: used once, of the right worker, while they are young; here by dispatchers."""
 import uuid
 
 import pytest
@@ -16,6 +16,12 @@ def fresh():
     database.close()
 
 
+def submit(db):
+    """As the first of a new connection, which leaves its tasks to a dispatcher (test_sql_grant.py: others)."""
+    db.rows("RESET hler.kept", user="front")
+    return db.submit()
+
+
 def due(db, most=10):
     return db.rows("SELECT task::text, attempt, token, control, answers FROM hler_core.offer_due('d', %s)", [most], "disp")
 
@@ -30,21 +36,21 @@ def states(db):
 
 def test_a_task_goes_to_who_has_claimed_ahead_and_only_one(db):
     db.beat(claim=7)
-    db.submit()
-    db.submit()
+    submit(db)
+    submit(db)
     (_, _, _, control, answers), (_, _, _, none, unanswered) = due(db)
     assert (control, answers) == (f"hler.control.w1.{SESSION}", f"{SESSION}.7")
     assert (none, unanswered) == (None, None)
     assert sorted(states(db)) == ["granted", "offered"]
     assert db.rows("SELECT worker, instance::text, session::text, granted_at = offered_at FROM hler.attempt WHERE state = 'granted'") \
         == [("w1", INSTANCE, SESSION, True)]
-    db.submit()
+    submit(db)
     assert due(db)[0][3] is None # used up
 
 
 def test_its_events_are_those_of_any_granted_attempt(db):
     db.beat(claim=1)
-    operation = db.submit()
+    operation = submit(db)
     [(task, attempt, token, _, _)] = due(db)
     offer = {"task": task, "attempt": attempt, "token": token}
     assert db.claim([offer]) == ["granted"] # asked for by name, as after a late grant
@@ -57,7 +63,7 @@ def test_who_has_most_room_is_preferred(db):
     for worker, free in (("w1", 1), ("w2", 3), ("w3", 2)):
         db.beat(worker=worker, free=free, claim=1)
     for _ in range(3):
-        db.submit()
+        submit(db)
     assert [row[3].split(".")[2] for row in due(db)] == ["w2", "w3", "w1"]
 
 
@@ -65,7 +71,7 @@ def test_a_newer_claim_takes_the_place_of_an_older_and_none_of_an_older(db):
     db.beat(claim=3)
     stand(db, 5)
     stand(db, 4)
-    db.submit()
+    submit(db)
     assert due(db)[0][4] == f"{SESSION}.5"
 
 
@@ -83,7 +89,7 @@ def test_a_newer_claim_takes_the_place_of_an_older_and_none_of_an_older(db):
 def test_what_ends_a_claim(db, change):
     db.beat(claim=1)
     change(db)
-    db.submit()
+    submit(db)
     assert due(db)[0][3] is None
     assert states(db) == ["offered"]
 
@@ -91,7 +97,7 @@ def test_what_ends_a_claim(db, change):
 def test_it_is_used_while_most_of_a_lease_is_left(db):
     db.beat(claim=1)
     db.rows("UPDATE hler.standing_claim SET claimed_at = now() - interval '14 s'") # lost_after is 60 s
-    db.submit()
+    submit(db)
     assert due(db)[0][3] is not None
 
 
@@ -104,7 +110,7 @@ def test_only_the_session_that_is_heard_may(db, who):
 
 def test_a_grant_that_was_given_back_is_offered_again(db):
     db.beat(claim=1)
-    operation = db.submit()
+    operation = submit(db)
     [(task, attempt, token, _, _)] = due(db)
     db.rows("SELECT hler_core.undelivered(%s, %s, %s)", [task, attempt, "0123456789abcdef"], "disp")
     assert states(db) == ["granted"] # another token says nothing
@@ -118,7 +124,7 @@ def test_a_grant_that_was_given_back_is_offered_again(db):
 
 def test_nor_is_one_that_has_started_given_back(db):
     db.beat(claim=1)
-    db.submit()
+    submit(db)
     [(task, attempt, token, _, _)] = due(db)
     db.events([({"task": task, "attempt": attempt, "token": token}, "started", 1, {})])
     db.rows("SELECT hler_core.undelivered(%s, %s, %s)", [task, attempt, token], "disp")

@@ -1,0 +1,138 @@
+"""Tasks that are granted with the row that asks for them: who must be there for that, and who need not."""
+import os
+import signal
+import uuid
+
+import pytest
+
+from stack import read, wait_for
+from test_standing import ready
+
+SOON_S = 8 # report_after_ms is 10 s: nothing waited for that
+
+
+class FrontEnd:
+    """A connection that has submitted before, with a transaction of its own."""
+
+    def __init__(self, stack):
+        self.stack = stack
+        self.witness = stack.path(f"witness.{uuid.uuid4()}")
+        self.connection = stack.connect("frontend")
+        self.cursor = self.connection.cursor()
+        self.cursor.execute("SET hler.kept = on")
+        self.connection.autocommit = False
+
+    def submit(self, granted=True):
+        """The operation, not committed."""
+        self.cursor.execute("INSERT INTO hler.operation (type, inputs) VALUES ('test.shell', json_build_object('script', %s)) RETURNING id",
+                            (f"echo ran >>{self.witness}",))
+        operation = self.cursor.fetchone()[0]
+        self.cursor.execute("SELECT state FROM hler.attempts WHERE operation = %s", (operation,))
+        assert self.cursor.fetchall() == [("granted",)] * granted
+        return operation
+
+    def commit(self):
+        self.connection.commit()
+
+    def check(self, operation, states=("succeeded",), timeout=SOON_S):
+        done = self.stack.wait(operation, timeout=timeout)
+        assert done["state"] == "succeeded", self.stack.describe(operation)
+        assert sorted(a["state"] for a in self.stack.attempts(operation)) == sorted(states)
+        assert read(self.witness) == "ran\n"
+
+
+def idle(make_stack, *options):
+    stack = make_stack("--workers", "1", "--slots", "2", *options)
+    ready(stack)
+    return stack
+
+
+def test_it_runs_when_its_front_end_commits_and_not_before(make_stack):
+    stack = idle(make_stack)
+    front = FrontEnd(stack)
+    dropped = front.submit()
+    front.connection.rollback()
+    operation = front.submit()
+    assert stack.run("test.true")["state"] == "succeeded" # by the dispatcher
+    with pytest.raises(FileNotFoundError):
+        read(front.witness)
+    front.commit()
+    front.check(operation)
+    assert stack.sql("SELECT FROM hler.operations WHERE id = %s", dropped) == []
+
+
+def test_nothing_is_granted_to_be_told_to_nobody(make_stack):
+    """A dispatcher that was killed listens no more, and its successor offers what came meanwhile."""
+    stack = idle(make_stack)
+    front = FrontEnd(stack)
+    stack.kill("dispatcher-1")
+    operation = front.submit(granted=False)
+    front.commit()
+    stack.restart("dispatcher-1")
+    front.check(operation)
+
+
+def test_a_dispatcher_that_dies_with_a_grant_in_its_hands_delays_it(make_stack):
+    """The worker is asked for it, and has never had it."""
+    stack = idle(make_stack)
+    front = FrontEnd(stack)
+    operation = front.submit()
+    stack.kill("dispatcher-1")
+    front.commit()
+    stack.restart("dispatcher-1")
+    front.check(operation, states=("succeeded", "void"), timeout=60)
+
+
+def test_one_dispatcher_will_do_and_two_are_not_two_starts(make_stack):
+    stack = idle(make_stack, "--dispatchers", "2")
+    for name in (None, "dispatcher-1"):
+        if name:
+            stack.kill(name)
+        for _ in range(3):
+            ready(stack)
+            front = FrontEnd(stack)
+            operation = front.submit()
+            front.commit()
+            front.check(operation)
+
+
+def test_a_dispatcher_that_ends_leaves_no_grant_behind(make_stack):
+    stack = idle(make_stack, "--dispatchers", "2")
+    for name in ("dispatcher-1", "dispatcher-2"):
+        ready(stack)
+        front = FrontEnd(stack)
+        operation = front.submit()
+        stack.signal(name, signal.SIGTERM)
+        front.commit()
+        wait_for(lambda path=front.witness: os.path.exists(path), timeout=SOON_S, what="the start")
+        stack.restart(name)
+        front.check(operation)
+
+
+def test_while_the_broker_is_away_nothing_is_granted(make_stack):
+    stack = idle(make_stack)
+    front = FrontEnd(stack)
+    granted = front.submit()
+    ready_again = FrontEnd(stack)
+    stack.signal("rabbitmq", signal.SIGKILL)
+    wait_for(lambda: stack.one("SELECT count(*) FROM hler.grant_listener", role="migrate") == 0, what="the dispatcher's word")
+    front.commit()
+    later = ready_again.submit(granted=False)
+    ready_again.commit()
+    stack.restart("broker")
+    ready_again.check(later, timeout=60)
+    front.check(granted, states=("succeeded", "void"), timeout=60)
+
+
+def test_what_is_said_on_a_channel_that_all_know_starts_nothing(make_stack):
+    stack = idle(make_stack)
+    front = FrontEnd(stack)
+    session = stack.one("SELECT session FROM hler.worker", role="migrate")
+    token = "0123456789abcdef"
+    for channel in ("hler_work", "hler_grant_"):
+        front.cursor.execute("SELECT pg_notify(%s, %s)", (channel, f"hler.control.worker-1.{session} {session}.1 {uuid.uuid4()}.1.{token} {{}}"))
+    front.commit()
+    operation = front.submit()
+    front.commit()
+    front.check(operation)
+    assert "rejected" not in stack.log("worker-1")
