@@ -176,7 +176,7 @@ on_settled(void *ctx, const struct parcel_label *label, enum mq_outcome outcome)
         if (outbox->n_verdicts == 0) /* to be marked, and others may have come meanwhile */
             pump_in(outbox, CHORES_GAP_MS);
         break;
-    case OUTBOX_STOP:
+    case OUTBOX_CONTROL:
         break;
     }
     if (post_count(outbox->post) == WINDOW_MESSAGES / 2)

@@ -42,7 +42,8 @@ struct outbox {
     bool verdicts_known;      /* else an earlier process may have left some behind */
 };
 
-enum outbox_parcel { OUTBOX_OFFER, OUTBOX_GRANT, OUTBOX_STOP, OUTBOX_VERDICT };
+/* Labels of parcels; control.c, which serves the intake as well, gives none. */
+enum outbox_parcel { OUTBOX_CONTROL, OUTBOX_OFFER, OUTBOX_GRANT, OUTBOX_VERDICT };
 
 /* How many more messages may be taken from the tables. */
 size_t outbox_room(const struct outbox *outbox);

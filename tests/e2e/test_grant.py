@@ -109,6 +109,19 @@ def test_a_dispatcher_that_ends_leaves_no_grant_behind(make_stack):
         front.check(operation)
 
 
+def test_a_stop_that_reaches_nobody_is_no_matter_of_pools(make_stack):
+    """The worker's queue is gone; that a pool's were missing is not what an operator should read."""
+    stack = idle(make_stack)
+    operation = stack.shell("sleep 600")
+    wait_for(lambda: stack.operation(operation)["state"] == "running", what="the start")
+    stack.kill("worker-1")
+    stack.hler("cancel", str(operation))
+    wait_for(lambda: stack.one("SELECT count(*) FROM hler.attempt WHERE stop_sent_at IS NOT NULL", role="migrate") == 1, what="the stop")
+    stack.restart("worker-1")
+    assert stack.wait(operation)["state"] == "cancelled"
+    assert "no queue" not in stack.log("dispatcher-1")
+
+
 def test_while_the_broker_is_away_nothing_is_granted(make_stack):
     stack = idle(make_stack)
     front = FrontEnd(stack)

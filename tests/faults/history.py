@@ -55,7 +55,9 @@ def tables(world):
         "operations": rows(world, f"SELECT id, type, state, cause, created_at, finished_at FROM hler.operations WHERE id {new}"),
         "tasks": rows(world, f"""SELECT t.id, t.operation, t.name, t.state, t.cause, t.attempt, t.tries, t.repeatable, o.type, t.outputs::text
                                   FROM hler.tasks t JOIN hler.operations o ON o.id = t.operation WHERE t.operation {new}"""),
-        "attempts": rows(world, f"""SELECT v.*, a.lost_said FROM hler.attempts v
+        "attempts": rows(world, f"""SELECT v.*, a.lost_said,
+                                     coalesce(v.granted_at, v.offered_at) + s.lost_after_ms * interval '1 ms' AS lease_until
+                                      FROM hler.silence s, hler.attempts v
                                       JOIN hler.attempt a ON a.task = v.task AND a.attempt = v.attempt WHERE v.operation {new}"""),
         "events": events,
         "results": rows(world, f"""SELECT entity, operation, task, attempt, seq, field, value::text, stale, recorded_at FROM hler.result

@@ -40,11 +40,11 @@ def i1_one_end(h):
 
 def ran_unheard(h):
     """Attempts that ran while their worker was silent, and were given up before their start was heard of.  They began
-    before that; their events came later."""
+    before that, or, if a person gave them up early, while the worker's lease still held; their events came later."""
     lost = {row["id"] for row in h["audit"] if row["kind"] == "attempt" and row["new"] == "lost"}
     began = {key(e): e["worker_at"] for e in h["events"] if e["kind"] == "started"} # the runner's clock is never set
     return {key(a) for a in h["attempts"] if a["state"] == "void" and a["started_at"] is None and key(a) in lost
-            and began.get(key(a), a["finished_at"]) < a["finished_at"]}
+            and began.get(key(a), a["finished_at"]) < max(a["finished_at"], a["lease_until"])}
 
 
 def i2_no_second_run(h):

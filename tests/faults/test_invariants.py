@@ -18,7 +18,7 @@ QUEUES = {q: [0, 0] for q in invariants.QUIET_QUEUES}
 def attempt(op, task, number, state, **more):
     row = {"operation": op, "task": task, "attempt": number, "state": state, "cause": "done", "exit_code": 0, "lost_said": False,
            "results_expected": 2, "results_recorded": 2, "last_seq": 6, "dropped_bytes": 0, "offered_at": "1", "granted_at": "2",
-           "started_at": "3", "finished_at": "6"}
+           "started_at": "3", "finished_at": "6", "lease_until": "5"}
     return dict(row, **more)
 
 
@@ -160,7 +160,8 @@ def test_what_ran_unheard_is_no_try(monkeypatch):
     assert "I2" not in {name for name, _ in invariants.check(unheard("5"))}
 
 
-@pytest.mark.parametrize("began, seen", [("5", False), ("7", True)])
-def test_what_ran_unheard_began_before_it_was_given_up(began, seen):
+@pytest.mark.parametrize("began, lease, seen", [("5", "5", False), ("7", "5", True), ("7", "8", False), ("9", "8", True)])
+def test_what_ran_unheard_began_before_it_was_given_up_or_within_its_lease(began, lease, seen):
     history = unheard(began)
+    history["attempts"][1]["lease_until"] = lease
     assert ("I3" in {name for name, _ in invariants.check(history)}) == seen
