@@ -81,7 +81,7 @@ link = @mkdir -p $(@D); echo "LINK $@"; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@
 $(BUILD)/bin/hler: $(BUILD)/dispatcher/cli/main.o $(LIB_CLI) $(LIB_PROTO) $(LIB_COMMON)
 	$(link) $(call lib,libpq json-c libconfig libcurl libcrypto) -lpthread
 $(BUILD)/bin/hler-dispatcher: $(BUILD)/dispatcher/main.o $(LIB_DISPATCHER) $(LIB_PROTO) $(LIB_COMMON)
-	$(link) $(call lib,libpq json-c libconfig librabbitmq) -lpthread
+	$(link) $(call lib,libpq json-c libconfig librabbitmq libcrypto) -lpthread
 $(BUILD)/bin/hler-worker: $(BUILD)/worker/bridge/main.o $(LIB_BRIDGE) $(LIB_RUNNER) $(LIB_PROTO) $(LIB_COMMON)
 	$(link) $(call lib,json-c libconfig librabbitmq zlib) -lpthread
 # Static: a process with few mappings is forked and ended in less time, once per attempt.

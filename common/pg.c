@@ -123,12 +123,9 @@ listen_again(struct pg *pg)
     sql = mem_printf("LISTEN %s", quoted);
     PQfreemem(quoted);
     status = do_command(pg, sql);
-    if (status != PG_OK)
-        return status;
-    pg->notified = true;
-    if (pg->on_note != NULL)
-        pg->on_note(pg->note_ctx, NULL);
-    return PG_OK;
+    if (status == PG_OK)
+        pg->notified = true;
+    return status;
 }
 
 static enum pg_status
@@ -136,6 +133,8 @@ begin_session(struct pg *pg)
 {
     enum pg_status status = pg->keep_memory ? do_command(pg, KEEP_MEMORY_SQL) : PG_OK;
 
+    if (pg->on_note != NULL)
+        pg->on_note(pg->note_ctx, NULL);
     return status == PG_OK ? listen_again(pg) : status;
 }
 
@@ -374,7 +373,7 @@ pg_notified(struct pg *pg)
         (void)pg_failure_down(pg);
     }
     while (pg->conn != NULL && (n = PQnotifies(pg->conn)) != NULL) {
-        if (pg->on_note != NULL && strcmp(n->relname, pg->channel) != 0)
+        if (pg->on_note != NULL && (pg->channel == NULL || strcmp(n->relname, pg->channel) != 0))
             pg->on_note(pg->note_ctx, n->extra);
         else
             pg->notified = true;

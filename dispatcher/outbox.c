@@ -16,6 +16,7 @@
 #define ROOM_GAP_MS 20    /* what waits for room has a queue of others before it */
 #define CHORES_GAP_MS 25  /* stops and verdicts: not in each round of offers */
 #define STOP_WAIT_MS 1000 /* for confirms, at the end */
+#define GRANT_WAIT_MS 50  /* for commits under way, at the end */
 #define WORK_CHANNEL "hler_work"
 
 size_t
@@ -32,6 +33,8 @@ pump_in(struct outbox *outbox, int64_t delay_ms)
 {
     int64_t due_ns = clock_mono_ns() + delay_ms * CLOCK_MS_NS;
 
+    if (outbox->ending)
+        return;
     if (outbox->pump_ns != 0 && outbox->pump_ns <= due_ns)
         return;
     outbox->pump_ns = due_ns;
@@ -113,11 +116,13 @@ chores(struct outbox *outbox, bool offered, bool *later)
 static enum flow_status
 pump(struct outbox *outbox, enum outbox_found *found, bool *later)
 {
-    enum flow_status status = outbox_hear_grants(outbox);
+    bool up = post_is_up(outbox->post);
+    enum flow_status status;
 
-    if (status != FLOW_OK || !post_is_up(outbox->post))
-        return status;
     post_flush(outbox->post); /* what the last connection did not take */
+    outbox_hear_grants(outbox, up);
+    if (!up)
+        return FLOW_OK;
     status = outbox_offer(outbox, found);
     return status == FLOW_OK ? chores(outbox, *found != OUTBOX_NONE, later) : status;
 }
@@ -170,6 +175,8 @@ on_settled(void *ctx, const struct parcel_label *label, enum mq_outcome outcome)
         break;
     case OUTBOX_GRANT:
         outbox_grant_settled(outbox, label->name, outcome);
+        if (outcome == MQ_RETURNED && was_hinted(outbox)) /* it can be offered */
+            pump_soon(outbox);
         break;
     case OUTBOX_VERDICT:
         outbox_verdict_settled(outbox, label->name, outcome);
@@ -208,6 +215,7 @@ outbox_open(struct flow *flow)
     outbox->flow = flow;
     outbox->hints_fd = -1;
     SLIST_INIT(&outbox->ill);
+    seal_init(&outbox->seal);
     pg_listen(flow->pg, WORK_CHANNEL);
     pg_on_note(flow->pg, outbox_grant_note, outbox);
     outbox->post = post_new(flow, &owner, outbox);
@@ -236,19 +244,20 @@ on_stop_wait(void *ctx)
     loop_stop(outbox->flow->loop);
 }
 
-/* Offers that were taken but not confirmed would have to wait for offer_wait: give
- * them a moment. */
+/* Offers that were taken but not confirmed would have to wait for offer_wait, and grants that a front end is about to commit
+ * for a report: give them a moment. */
 static void
 outbox_stop(void *self)
 {
     struct outbox *outbox = self;
 
-    outbox_ignore_grants(outbox);
+    outbox->ending = true;
+    outbox_hear_grants(outbox, false);
     (void)was_hinted(outbox); /* the last grants came with the answer */
     loop_timer_free(outbox->pump);
     loop_timer_stop(outbox->check);
     outbox->pump = loop_timer_new(outbox->flow->loop, on_stop_wait, outbox);
-    loop_timer_set(outbox->pump, post_count(outbox->post) > 0 ? STOP_WAIT_MS : 0);
+    loop_timer_set(outbox->pump, post_count(outbox->post) > 0 ? STOP_WAIT_MS : GRANT_WAIT_MS);
 }
 
 static void

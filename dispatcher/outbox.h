@@ -9,10 +9,11 @@
 #include "common/buf.h"
 #include "dispatcher/flow.h"
 #include "dispatcher/post.h"
+#include "dispatcher/seal.h"
 
 /* The outbox flow: everything that the tables want published: offers, stops and
- * verdicts.  Never more is taken from the tables than the publish window carries, and
- * no transaction is open while something is published. */
+ * verdicts.  Never more is taken from the tables than the publish window carries
+ * (but for grants, which come), and no transaction is open while something is published. */
 extern const struct flow_kind outbox_kind;
 
 struct loop_source;
@@ -35,7 +36,9 @@ struct outbox {
     int64_t pump_ns;              /* when the next round is due; 0 = not planned */
     int64_t pumped_ns, chores_ns; /* when these ran last */
     bool chores_put_off;
-    bool hears_grants; /* the database tells this dispatcher of them */
+    struct seal seal;  /* of what the database tells of grants */
+    bool hears_grants; /* it tells this dispatcher */
+    bool ending;       /* no further rounds */
     struct ill_pools ill;
     struct buf verdicts_done; /* array of ids, open while verdicts are under way */
     size_t n_verdicts;        /* under way */
@@ -73,9 +76,9 @@ void outbox_send_grant(struct outbox *outbox, const struct grant *grant);
 
 /* Publish what the database says of a grant; a pg_note_fn, with the outbox as context. */
 void outbox_grant_note(void *outbox, const char *note);
-/* Have the database tell us of grants while we can publish, and not while we cannot. */
-enum flow_status outbox_hear_grants(struct outbox *outbox) MUST_CHECK;
-void outbox_ignore_grants(struct outbox *outbox); /* at the end: none of them from now on */
+/* Have the database tell this dispatcher of grants, or not.  A failure costs a shorter way, no task; the next call tries
+ * again. */
+void outbox_hear_grants(struct outbox *outbox, bool wanted);
 
 /* The outcome of one grant: where no queue has had it, the tables may take it back. */
 void outbox_grant_settled(struct outbox *outbox, const char *id, enum mq_outcome outcome);

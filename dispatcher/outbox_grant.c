@@ -8,7 +8,7 @@
 #include "proto/ident.h"
 #include "proto/names.h"
 
-static const char listen_sql[] = "SELECT hler_core.listen_to_grants($1)";
+static const char listen_sql[] = "SELECT hler_core.listen_to_grants($1, $2::bytea, $3::bytea)";
 static const char ignore_sql[] = "SELECT hler_core.ignore_grants($1)";
 static const char undelivered_sql[] = "SELECT hler_core.undelivered($1::uuid, $2::int, $3)";
 
@@ -45,6 +45,16 @@ take_word(const char **note, char word[NAMES_SIZE])
     return 0;
 }
 
+static int
+take_seal(const struct outbox *outbox, const char **note)
+{
+    char hex[NAMES_SIZE];
+
+    if (take_word(note, hex) == -1 || strlen(hex) != SEAL_TEXT_CHARS)
+        return -1;
+    return seal_fits(&outbox->seal, hex, *note, strlen(*note)) ? 0 : -1;
+}
+
 void
 outbox_grant_note(void *ctx, const char *note)
 {
@@ -53,38 +63,44 @@ outbox_grant_note(void *ctx, const char *note)
 
     if (note == NULL)
         outbox->hears_grants = false;
-    else if (take_word(&note, control) == -1 || take_word(&note, answers) == -1 ||
-             take_word(&note, id) == -1)
-        log_err("flow=outbox: the database tells of a grant in a form that is not known");
+    else if (take_seal(outbox, &note) == -1 || take_word(&note, control) == -1 ||
+             take_word(&note, answers) == -1 || take_word(&note, id) == -1)
+        log_err("flow=outbox: somebody else speaks where the database tells of grants; ignored");
     else
         outbox_send_grant(outbox, &(struct grant){control, answers, id, note, strlen(note)});
 }
 
 static enum flow_status
-hear(struct outbox *outbox, bool wanted)
+listen(struct outbox *outbox)
 {
-    const struct pg_param id = {.value = outbox->flow->settings->id, .len = -1};
-    enum flow_status status;
+    unsigned char inner[SEAL_BLOCK_BYTES], outer[SEAL_BLOCK_BYTES];
+    const struct pg_param params[] = {
+        {.value = outbox->flow->settings->id, .len = -1},
+        {.value = (const char *)inner, .len = sizeof inner, .binary = true},
+        {.value = (const char *)outer, .len = sizeof outer, .binary = true},
+    };
 
-    if (outbox->hears_grants == wanted)
-        return FLOW_OK;
-    status = flow_exec(outbox->flow, wanted ? listen_sql : ignore_sql, &id, 1, NULL);
-    if (status == FLOW_OK)
-        outbox->hears_grants = wanted;
-    return status;
+    seal_pads(&outbox->seal, inner, outer);
+    return flow_exec(outbox->flow, listen_sql, params, ARRAY_LEN(params), NULL);
 }
 
-enum flow_status
-outbox_hear_grants(struct outbox *outbox)
+static enum flow_status
+ignore(struct outbox *outbox)
 {
-    return hear(outbox, post_is_up(outbox->post));
+    const struct pg_param id = {.value = outbox->flow->settings->id, .len = -1};
+
+    return flow_exec(outbox->flow, ignore_sql, &id, 1, NULL);
 }
 
 void
-outbox_ignore_grants(struct outbox *outbox)
+outbox_hear_grants(struct outbox *outbox, bool wanted)
 {
-    if (pg_is_up(outbox->flow->pg) && hear(outbox, false) != FLOW_OK)
-        log_debug("flow=outbox: the database may tell of grants until this connection ends");
+    if (outbox->hears_grants == wanted)
+        return;
+    if ((wanted ? listen(outbox) : ignore(outbox)) == FLOW_OK)
+        outbox->hears_grants = wanted;
+    else
+        log_debug("flow=outbox: grants: %s", flow_why(outbox->flow));
 }
 
 /* The worker's session is gone.  Should this fail, another of its sessions is asked by and by. */

@@ -9,7 +9,7 @@
 
 static const char check_sql[] = "SELECT pool FROM hler_core.pools_to_check($1::int)";
 static const char again_sql[] =
-    "SELECT pool, task, attempt, token, message, control, NULL AS answers"
+    "SELECT pool, task, attempt, token, message, NULL AS control, NULL AS answers"
     " FROM hler_core.reoffer_due($1::int, $2::text[], $3::int)";
 
 #define NUMBER_SIZE 24

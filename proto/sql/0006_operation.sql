@@ -12,7 +12,6 @@ DECLARE
     any_needs boolean;
     any_retry boolean;
     any_limit boolean;
-    made      bigint;
 BEGIN
     -- What most front ends never ask for is not even planned, in each of their new connections.
     SELECT count(*) > 0, bool_or(o.retry_of IS NOT NULL), bool_or(o.start_by IS NOT NULL),
@@ -35,7 +34,6 @@ BEGIN
       LEFT JOIN hler.task AS prior ON prior.operation = o.retry_of AND prior.no = d.no AND prior.state = 'succeeded'
       LEFT JOIN LATERAL (SELECT array_agg(s.no) AS nos FROM hler.task AS s
                           WHERE s.operation = o.retry_of AND s.state = 'succeeded') AS gone ON o.retry_of IS NOT NULL;
-    GET DIAGNOSTICS made = ROW_COUNT;
     IF any_needs THEN
         INSERT INTO hler.task_need (task, needs)
         SELECT t.id, before.id
@@ -57,23 +55,37 @@ BEGIN
         INSERT INTO hler.start_limit (operation, start_by)
         SELECT o.id, o.start_by FROM new_rows AS o WHERE o.start_by IS NOT NULL;
     END IF;
-    -- In a new connection the plans of this would cost more than the dispatcher's way, so its first tasks take that one.  And
-    -- under a stricter isolation a claim that was renewed since the snapshot would fail the front end's statement.
-    IF current_setting('hler.kept', true) IS DISTINCT FROM 'on' THEN
-        PERFORM set_config('hler.kept', 'on', false);
-    ELSIF current_setting('transaction_isolation') = 'read committed' AND hler_core.has_claims() THEN
-        made := made - hler_core.grant_new(ARRAY(SELECT o.id FROM new_rows AS o LIMIT 256));
-    END IF;
-    -- Constant payload, once per transaction however many rows: a hint, no more.
-    IF made > 0 THEN
-        PERFORM pg_notify('hler_work', '');
-    END IF;
-    PERFORM pg_notify('hler', '');
+    PERFORM pg_notify('hler', ''); -- constant payload, once per transaction however many rows: a hint, no more
     RETURN NULL;
 END $$;
 CREATE TRIGGER make_tasks AFTER INSERT ON hler.operation
     REFERENCING NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION hler_core.make_tasks();
+
+-- Who runs the new tasks: at the commit, so that nobody waits for a front end that takes its time, and what it has cancelled
+-- meanwhile is no task any more.  An idle worker that has claimed ahead is granted them here; what is left is the dispatchers',
+-- for all of the transaction.
+--   In a new connection the plans of this would cost more than the dispatchers' way, so its first tasks take that one.  And
+-- under a stricter isolation a claim that was renewed since the snapshot would fail the commit.
+CREATE FUNCTION hler_core.hand_over_new() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    this_one CONSTANT text := pg_current_xact_id();
+BEGIN
+    IF current_setting('hler.left', true) = this_one THEN
+        RETURN NULL;
+    END IF;
+    IF current_setting('hler.kept', true) IS DISTINCT FROM 'on' THEN
+        PERFORM set_config('hler.kept', 'on', false);
+    ELSIF current_setting('transaction_isolation') = 'read committed' AND hler_core.has_claims()
+          AND hler_core.grant_new(NEW.id) THEN
+        RETURN NULL;
+    END IF;
+    PERFORM pg_notify('hler_work', ''), set_config('hler.left', this_one, true);
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER hand_over_new AFTER INSERT ON hler.operation DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION hler_core.hand_over_new();
 
 -- Row security: a front end sees its own, whatever else is granted later.
 ALTER TABLE hler.operation ENABLE ROW LEVEL SECURITY;

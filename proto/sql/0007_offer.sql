@@ -45,7 +45,7 @@ BEGIN
                'try', t.tries + 1, 'executor', d.executor, 'spec', d.spec,
                'inputs', CASE WHEN EXISTS (SELECT FROM hler.field AS f WHERE f.type = o.type AND f.version = o.version
                                                AND f.default_value IS NOT NULL)
-                              THEN hler_core.inputs_filled(o) ELSE o.inputs END, -- grant_new() knows of it
+                              THEN hler_core.inputs_filled(o) ELSE o.inputs END,
                'outputs', CASE WHEN d.needs = '{}' THEN '{}' ELSE hler_core.upstream_outputs(t.id) END,
                'deadline_ms', d.deadline_ms, 'idle_ms', d.idle_ms, 'grace_ms', d.grace_ms,
                'output_bytes', d.output_bytes, 'repeatable', d.repeatable,
@@ -172,11 +172,14 @@ BEGIN
 END $$;
 
 -- Dispatchers that can publish the grants which front ends make.  Each is told of them through a channel whose name nobody
--- else knows, since PostgreSQL lets everybody listen to what they can name, and speak there.  As long as its connection
--- lives it holds a lock: so nobody waits for one that was killed.
+-- else knows, since PostgreSQL lets everybody listen to what they can name, and speak there; and what is said there is sealed
+-- (HMAC, RFC 2104) with a key of the dispatcher's, of which these are the pads.  As long as its connection lives it holds a
+-- lock: so nobody waits for a process that was killed.  For one that is frozen or cut off some do, until `report`.
 CREATE TABLE hler.grant_listener (
     dispatcher text PRIMARY KEY,
-    channel    text NOT NULL
+    channel    text NOT NULL,
+    inner_pad  bytea NOT NULL,
+    outer_pad  bytea NOT NULL
 );
 
 CREATE FUNCTION hler_core.grant_lock(channel text) RETURNS bigint
@@ -193,7 +196,7 @@ BEGIN
 END $$;
 
 -- The session keeps its channel and lock for as long as it lives, whatever it hears meanwhile.
-CREATE FUNCTION hler_core.listen_to_grants(dispatcher text) RETURNS void
+CREATE FUNCTION hler_core.listen_to_grants(dispatcher text, inner_pad bytea, outer_pad bytea) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -204,58 +207,65 @@ BEGIN
         PERFORM pg_advisory_lock(hler_core.grant_lock(mine)), set_config('hler.grant_channel', mine, false);
         EXECUTE format('LISTEN %I', mine);
     END IF;
-    DELETE FROM hler.grant_listener AS l WHERE l.dispatcher = listen_to_grants.dispatcher OR NOT hler_core.is_heard(l.channel);
-    INSERT INTO hler.grant_listener (dispatcher, channel) VALUES (listen_to_grants.dispatcher, mine);
+    DELETE FROM hler.grant_listener AS l WHERE l.dispatcher <> listen_to_grants.dispatcher AND NOT hler_core.is_heard(l.channel);
+    INSERT INTO hler.grant_listener AS l (dispatcher, channel, inner_pad, outer_pad)
+    VALUES (listen_to_grants.dispatcher, mine, listen_to_grants.inner_pad, listen_to_grants.outer_pad)
+    ON CONFLICT (dispatcher) DO UPDATE SET channel = excluded.channel, inner_pad = excluded.inner_pad, outer_pad = excluded.outer_pad;
 END $$;
 
--- Of one that cannot publish at present.
+-- Of one that cannot publish at present, or ends; not of its successor.
 CREATE FUNCTION hler_core.ignore_grants(dispatcher text) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    DELETE FROM hler.grant_listener AS l WHERE l.dispatcher = ignore_grants.dispatcher
-$$;
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    DELETE FROM hler.grant_listener AS l
+     WHERE l.dispatcher = ignore_grants.dispatcher AND l.channel = current_setting('hler.grant_channel', true);
+END $$;
 
--- To one dispatcher, at commit: "CONTROL ANSWERS TASK.ATTEMPT.TOKEN MESSAGE".  To one alone, since what the broker gives back
--- of a grant must be all that there was (undelivered()).
-CREATE FUNCTION hler_core.tell_grants(channel text, tasks uuid[], attempts int[], claims bigint[]) RETURNS void
+-- To one dispatcher, at commit: "SEAL CONTROL ANSWERS TASK.ATTEMPT.TOKEN MESSAGE".  To one alone, since what the broker gives
+-- back of a grant must be all that there was (undelivered()).
+CREATE FUNCTION hler_core.tell_grants(l hler.grant_listener, tasks uuid[], attempts int[], answers text[]) RETURNS void
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM pg_notify(tell_grants.channel,
-                      concat_ws(' ', m.control, substr(m.control, length(m.control) - 35) || '.' || claims[m.no],
-                                concat_ws('.', m.task, m.attempt, m.token), m.message))
-       FROM hler_core.offer_messages(tasks, attempts) WITH ORDINALITY AS m (pool, task, attempt, token, message, control, no);
+    PERFORM pg_notify(l.channel, encode(sha256(l.outer_pad || sha256(l.inner_pad || convert_to(n.note, 'UTF8'))), 'hex') || ' ' || n.note)
+       FROM hler_core.offer_messages(tasks, attempts) WITH ORDINALITY AS m (pool, task, attempt, token, message, control, no),
+            LATERAL (SELECT concat_ws(' ', m.control, tell_grants.answers[m.no], concat_ws('.', m.task, m.attempt, m.token),
+                                      m.message) AS note) AS n;
 END $$;
 
--- New tasks that are ready go to those who have claimed ahead, in the transaction that makes them: so a task of an idle
--- pool is granted when its front end has its answer, and a dispatcher need only say so.  Returns how many.
---   What a notification cannot carry (8000 bytes, traps 3.3) is left to the dispatcher: the message holds the inputs, the
--- specification, and what else there is in less than 2000.
-CREATE FUNCTION hler_core.grant_new(operations uuid[]) RETURNS bigint
-LANGUAGE plpgsql VOLATILE AS $$
+-- A new operation's tasks that are ready go to those who have claimed ahead, in the transaction that makes them: so a task of
+-- an idle pool is granted when its front end has its answer, and a dispatcher need only say so.  True: none is left.  Where
+-- others are ready their order counts, and is the dispatchers' matter.
+--   What a notification cannot carry (8000 bytes, traps 3.3) is left, too: the message holds the inputs, the specification, and
+-- what else there is in less than 2000.
+--   trace_notify would show its reader the channel.
+CREATE FUNCTION hler_core.grant_new(operation uuid) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET trace_notify = off SET row_security = on AS $$
 #variable_conflict use_column
 DECLARE
     moment   CONSTANT timestamptz := clock_timestamp();
     most     CONSTANT int := 6000;
-    channel  CONSTANT text := (SELECT l.channel FROM hler.grant_listener AS l WHERE hler_core.is_heard(l.channel)
-                              ORDER BY random() LIMIT 1);
-    granted  bigint := 0;
+    listener hler.grant_listener;
+    whole    boolean;
     tasks    uuid[];
     attempts int[];
-    claims   bigint[];
+    answers  text[];
     one      record;
 BEGIN
-    IF channel IS NULL THEN
-        RETURN 0;
+    SELECT l.* INTO listener FROM hler.grant_listener AS l WHERE hler_core.is_heard(l.channel) ORDER BY random() LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN false;
     END IF;
-    FOR one IN SELECT t.pool, array_agg(t.id ORDER BY t.priority DESC) AS tasks
-                 FROM unnest(operations) AS new (id) JOIN hler.operation AS o ON o.id = new.id
-                 JOIN hler.task AS t ON t.operation = o.id JOIN hler.task_type AS d ON d.id = t.task_type
-                WHERE t.state = 'ready' AND d.needs = '{}'
-                  AND octet_length(d.spec::text) +
-                      octet_length(CASE WHEN EXISTS (SELECT FROM hler.field AS f WHERE f.type = o.type AND f.version = o.version
-                                                        AND f.default_value IS NOT NULL)
-                                        THEN hler_core.inputs_filled(o) ELSE o.inputs END::text) <= most
-                GROUP BY t.pool ORDER BY t.pool LOOP
+    FOR one IN SELECT t.pool, array_agg(t.id) AS tasks,
+                      bool_or(t.state = 'waiting' OR d.needs <> '{}'
+                              OR octet_length(d.spec::text) + octet_length(hler_core.inputs_filled(o)::text) > most) AS unfit
+                 FROM hler.operation AS o JOIN hler.task AS t ON t.operation = o.id JOIN hler.task_type AS d ON d.id = t.task_type
+                WHERE o.id = grant_new.operation AND t.state IN ('ready', 'waiting') GROUP BY t.pool ORDER BY t.pool LOOP
+        IF one.unfit OR EXISTS (SELECT FROM hler.task AS t
+                                 WHERE t.phase = 'ready' AND t.pool = one.pool AND t.operation <> grant_new.operation) THEN
+            whole := false;
+            CONTINUE;
+        END IF;
         WITH claim AS MATERIALIZED (
             SELECT c.*, row_number() OVER (ORDER BY c.free DESC) AS n
               FROM hler_core.use_claims(one.pool, cardinality(one.tasks)) AS c),
@@ -268,16 +278,16 @@ BEGIN
                                       worker, instance, session, granted_at)
             SELECT t.id, t.attempt, hler_core.token(), 'granted', one.pool, moment, (moment AT TIME ZONE 'UTC')::date,
                    t.worker, t.instance, t.session, moment FROM taken AS t)
-        SELECT array_agg(t.id), array_agg(t.attempt), array_agg(t.claim) INTO tasks, attempts, claims FROM taken AS t;
+        SELECT array_agg(t.id), array_agg(t.attempt), array_agg(t.session || '.' || t.claim) INTO tasks, attempts, answers FROM taken AS t;
+        whole := coalesce(whole, true) AND cardinality(tasks) IS NOT DISTINCT FROM cardinality(one.tasks);
         CONTINUE WHEN tasks IS NULL;
-        PERFORM hler_core.tell_grants(channel, tasks, attempts, claims);
-        granted := granted + cardinality(tasks);
+        PERFORM hler_core.tell_grants(listener, tasks, attempts, answers);
+        -- No grant may be forgotten, whatever its front end thinks of its row.
+        IF current_setting('synchronous_commit') = 'off' THEN
+            PERFORM set_config('synchronous_commit', 'on', true);
+        END IF;
     END LOOP;
-    -- No grant may be forgotten, whatever its front end thinks of its row.
-    IF granted > 0 AND current_setting('synchronous_commit') = 'off' THEN
-        PERFORM set_config('synchronous_commit', 'on', true);
-    END IF;
-    RETURN granted;
+    RETURN coalesce(whole, false); -- where constraints are immediate there are no tasks yet
 END $$;
 
 -- Ready tasks, as offers to their pools' queues or, where somebody has claimed ahead, as grants to
@@ -329,7 +339,7 @@ END $$;
 -- The same attempts under the same tokens again, where the broker may have lost them.  One
 -- that is still queued somewhere costs a refused claim, no more.
 CREATE FUNCTION hler_core.reoffer_due(age_ms int, empty_pools text[], max int)
-RETURNS TABLE (pool text, task uuid, attempt int, token text, message text, control text)
+RETURNS TABLE (pool text, task uuid, attempt int, token text, message text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     old_before timestamptz := clock_timestamp() - hler_core.ms(age_ms);
@@ -350,8 +360,8 @@ BEGIN
         RETURNING a.task, a.attempt, a.offered_at)
     SELECT array_agg(again.task ORDER BY again.offered_at), array_agg(again.attempt ORDER BY again.offered_at)
       INTO tasks, numbers FROM again;
-    RETURN QUERY SELECT m.* FROM hler_core.offer_messages(tasks, numbers) AS m;
+    RETURN QUERY SELECT m.pool, m.task, m.attempt, m.token, m.message FROM hler_core.offer_messages(tasks, numbers) AS m;
 END $$;
 
 GRANT EXECUTE ON FUNCTION hler_core.offer_due(text, int), hler_core.pools_to_check(int),
-    hler_core.reoffer_due(int, text[], int), hler_core.listen_to_grants(text), hler_core.ignore_grants(text) TO hler_dispatcher;
+    hler_core.reoffer_due(int, text[], int), hler_core.listen_to_grants(text, bytea, bytea), hler_core.ignore_grants(text) TO hler_dispatcher;

@@ -68,7 +68,7 @@ BEGIN
 END $$;
 
 -- Claims made ahead.  Only the session that the tables know may: nobody else is heard.  Where the last one is being used up,
--- which may take a front end's transaction as long as it likes, the new one is not noted: the next heartbeat brings another.
+-- which a front end's transaction may take its time to end, the new one is not noted: the next heartbeat brings another.
 CREATE FUNCTION hler_core.stand(users text[], instances uuid[], sessions uuid[], claims bigint[], free int[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -96,7 +96,7 @@ BEGIN
     PERFORM hler_core.lock_attempts(ARRAY[undelivered.task], ARRAY[undelivered.attempt]);
     UPDATE hler.attempt AS a SET declined = true, message = 'its worker''s session was gone: the grant reached nobody'
      WHERE a.task = undelivered.task AND a.attempt = undelivered.attempt AND a.token = undelivered.token
-       AND a.state = 'granted';
+       AND (a.state = 'granted' OR a.state = 'lost' AND a.started_at IS NULL AND NOT a.lost_said);
     PERFORM hler_core.settle(ARRAY[undelivered.task], ARRAY[undelivered.attempt]);
 END $$;
 

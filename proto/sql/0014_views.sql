@@ -24,7 +24,7 @@ CREATE VIEW hler.attempts WITH (security_barrier) AS
 SELECT t.operation, a.task, d.name, a.attempt, a.state, a.worker, a.cause, a.message, a.exit_code, a.signal,
        a.results_expected, a.results_recorded, a.last_seq, a.events_recorded,
        -- of what no worker ever began nothing is to come
-       (a.end_state IS NOT NULL OR a.state = 'void' AND (a.refused OR a.declined) AND a.started_at IS NULL)
+       (a.end_state IS NOT NULL OR a.state = 'void' AND (a.worker IS NULL OR a.refused OR a.declined) AND a.started_at IS NULL)
            AND a.events_recorded >= a.last_seq AS output_complete,
        a.output_bytes, a.dropped_bytes, a.left_behind, a.offered_at, a.granted_at, a.started_at, a.finished_at
   FROM hler.attempt AS a

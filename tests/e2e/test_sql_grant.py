@@ -1,4 +1,5 @@
 """Grants made in the front end's own transaction, to who has claimed ahead."""
+import hmac
 import json
 
 import pytest
@@ -9,8 +10,12 @@ from sqlserver import INSTANCE, SESSION, Fault, new_database
 CLAIM = 7
 
 
+KEY = b"k" * 64
+
+
 def listen(db, name="d", user="disp"):
-    db.rows("SELECT hler_core.listen_to_grants(%s)", [name], user)
+    pads = [bytes(k ^ pad for k in KEY) for pad in (0x36, 0x5c)]
+    db.rows("SELECT hler_core.listen_to_grants(%s, %s, %s)", [name, *pads], user)
 
 
 @pytest.fixture(name="db")
@@ -31,11 +36,18 @@ def due(db):
 
 
 def heard(db):
-    """([hints], [notes]) that the dispatcher has got since it was asked last."""
+    """([hints], [notes without their seals]) that the dispatcher has got since it was asked last."""
     connection = db.connection("disp")
     db.rows("SELECT 1", user="disp")
     got, connection.notifies[:] = list(connection.notifies), []
-    return [n.payload for n in got if n.channel == "hler_work"], [n.payload for n in got if n.channel != "hler_work"]
+    notes = [n.payload.split(" ", 1) for n in got if n.channel != "hler_work"]
+    assert all(seal == hmac.new(KEY, note.encode(), "sha256").hexdigest() for seal, note in notes)
+    return [n.payload for n in got if n.channel == "hler_work"], [note for _, note in notes]
+
+
+def clear(db):
+    """No task is ready."""
+    db.rows("UPDATE hler.task SET state = 'cancelled' WHERE state = 'ready'")
 
 
 def states(db):
@@ -46,7 +58,7 @@ def claims(db):
     return db.one("SELECT count(*) FROM hler.standing_claim")
 
 
-def test_a_new_task_is_granted_to_who_has_claimed_ahead_and_told_to_dispatchers(db):
+def test_a_new_task_is_granted_to_who_has_claimed_ahead_and_told_to_a_dispatcher(db):
     db.beat(claim=CLAIM)
     operation = db.submit(inputs={})
     assert states(db) == [("granted", "queued")]
@@ -78,14 +90,73 @@ def test_a_claim_of_another_pool_is_let_be(db):
     assert [row[2] for row in due(db)] == [None]
 
 
-def test_of_many_rows_as_many_as_there_are_claims(db):
+def test_tasks_of_one_operation_go_to_those_with_most_room_as_far_as_there_are_claims(db):
+    db.type("t.wide", tasks=3, needs=[])
     db.beat(claim=CLAIM)
     db.beat(worker="w2", claim=CLAIM, free=9)
-    db.rows("INSERT INTO hler.operation (type, inputs, priority) SELECT 't.one', '{}', n FROM generate_series(0, 2) AS n", user="front")
+    db.submit("t.wide")
     hints, notes = heard(db)
-    assert (hints, [note.split(".")[2] for note in notes]) == ([""], ["w2", "w1"]) # most room first
+    assert (hints, sorted(note.split(".")[2] for note in notes)) == ([""], ["w1", "w2"])
     assert [row[2] for row in due(db)] == [None]
-    assert db.rows("SELECT t.priority FROM hler.task AS t JOIN hler.attempt AS a ON a.task = t.id AND a.state = 'offered'") == [(0,)]
+
+
+def test_many_at_once_are_the_dispatchers_matter(db):
+    """Their order counts: higher first."""
+    db.beat(claim=CLAIM)
+    db.rows("INSERT INTO hler.operation (type, inputs, priority) SELECT 't.one', '{}', n FROM generate_series(0, 2) AS n", user="front")
+    assert (heard(db), claims(db)) == (([""], []), 1)
+    assert db.rows("""SELECT t.priority FROM hler_core.offer_due('d', 1) AS d JOIN hler.task AS t ON t.id = d.task""", user="postgres") == [(2,)]
+
+
+def test_nobody_jumps_a_queue(db):
+    db.submit(priority=5)
+    heard(db)
+    db.beat(claim=CLAIM)
+    db.submit(priority=9)
+    assert (heard(db), claims(db)) == (([""], []), 1)
+    assert len(due(db)) == 2
+    db.beat(claim=CLAIM + 1)
+    db.submit()
+    assert len(heard(db)[1]) == 1
+
+
+def test_what_is_cancelled_before_its_commit_never_starts(db):
+    db.beat(claim=CLAIM)
+    front = db.connection("front")
+    front.autocommit = False
+    operation = db.submit()
+    db.rows("SELECT hler.cancel(%s)", [operation], "front")
+    front.commit()
+    assert (db.operation(operation), claims(db), heard(db)[1], states(db)) == ("cancelled", 1, [], [])
+
+
+def test_a_commit_that_is_asked_for_early_leaves_all_to_the_dispatcher(db):
+    """SET CONSTRAINTS … IMMEDIATE: there are no tasks yet then."""
+    db.beat(claim=CLAIM)
+    front = db.connection("front")
+    front.autocommit = False
+    db.rows("SET CONSTRAINTS ALL IMMEDIATE", user="front")
+    db.submit()
+    front.commit()
+    assert (heard(db), claims(db), states(db)) == (([""], []), 1, [])
+
+
+def test_row_security_that_is_off_fails_nothing(db):
+    """As for a backup; who is above it all may submit, too."""
+    db.beat(claim=CLAIM)
+    db.rows("SET row_security = off; SET hler.kept = on", user="postgres")
+    db.submit(user="postgres")
+    assert len(heard(db)[1]) == 1
+
+
+def test_who_traces_notifications_does_not_see_the_channel(db):
+    db.beat(claim=CLAIM)
+    front = db.connection("front")
+    db.rows("SET trace_notify = on; SET client_min_messages = debug1", user="front")
+    db.submit()
+    assert len(heard(db)[1]) == 1
+    said = "\n".join(front.notices)
+    assert "Async_Notify(hler)" in said and "hler_grant_" not in said
 
 
 def test_tasks_that_wait_for_others_or_for_a_time_are_not_granted(db):
@@ -106,6 +177,7 @@ def test_a_new_connection_leaves_its_first_to_the_dispatcher(db):
     db.rows("RESET hler.kept", user="front")
     db.submit()
     assert (heard(db), claims(db)) == (([""], []), 1)
+    clear(db)
     db.submit()
     hints, notes = heard(db)
     assert (hints, len(notes), claims(db)) == ([], 1, 0)
@@ -126,10 +198,15 @@ def test_what_is_rolled_back_has_used_no_claim_up(db):
     lambda db: db.rows("SELECT hler_core.stand(%s, %s::uuid[], %s::uuid[], %s, %s)", [["w1"], [INSTANCE], [SESSION], [CLAIM + 1], [3]], "disp"),
     lambda db: db.rows("SELECT hler_core.worker_gone('w1', %s, 'stopped')", [SESSION], "disp"),
     lambda db: db.submit(user="other"),
+    lambda db: db.rows("SELECT hler_core.tick(now(), 60000, 3000)", user="disp"),
+    lambda db: db.rows("SELECT * FROM hler_core.clock_step()", user="disp"),
+    lambda db: db.rows("SELECT hler_core.retain()", user="disp"),
+    lambda db: listen(db, "another"),
     due,
 ])
-def test_a_front_end_that_does_not_commit_holds_up_nobody(db, act):
-    """Nor does what happened meanwhile harm what it commits in the end."""
+@pytest.mark.parametrize("early", [False, True])
+def test_a_front_end_that_does_not_commit_holds_up_nobody(db, act, early):
+    """Nor does what happened meanwhile harm what it commits in the end; not even of one that asks for the grant before."""
     db.beat(claim=CLAIM)
     for user in ("disp", "other"):
         db.rows("SET lock_timeout = '100ms'", user=user)
@@ -137,10 +214,14 @@ def test_a_front_end_that_does_not_commit_holds_up_nobody(db, act):
     front = db.connection("front")
     front.autocommit = False
     operation = db.submit()
+    if early:
+        db.rows("SET CONSTRAINTS ALL IMMEDIATE", user="front")
     act(db)
     front.commit()
-    assert db.one("SELECT state FROM hler.attempts WHERE operation = %s", [operation]) == "granted"
-    assert [note.split(" ")[1] for note in heard(db)[1]] == [f"{SESSION}.{CLAIM}"]
+    granted = db.rows("SELECT state FROM hler.attempts WHERE operation = %s", [operation]) == [("granted",)]
+    assert granted or not early
+    heard_of = [note.split(" ")[2].split(".")[0] for note in heard(db)[1]]
+    assert (db.one("SELECT id FROM hler.task WHERE operation = %s", [operation]) in heard_of) == granted
 
 
 def test_under_a_stricter_isolation_a_renewed_claim_fails_nothing(db):
@@ -165,6 +246,7 @@ def test_no_grant_may_be_forgotten(db):
     due(db)
     db.beat(claim=CLAIM)
     db.submit()
+    db.rows("SET CONSTRAINTS ALL IMMEDIATE", user="front") # as the commit does
     assert db.one("SHOW synchronous_commit", user="front") == "on"
     front.commit()
     assert db.one("SHOW synchronous_commit", user="front") == "off"
@@ -195,16 +277,39 @@ def test_who_has_gone_or_cannot_publish_is_not_told(db):
     db.rows("SELECT hler_core.ignore_grants('d')", user="disp")
     db.submit()
     assert claims(db) == 1
+    clear(db)
     listen(db)
     assert db.one("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 1 # however often it listens
     db.users.pop("disp").close() # as a process that was killed
     sqlserver.until(lambda: db.one("SELECT count(*) FROM pg_stat_activity WHERE usename = 'disp'") == 0)
     db.submit()
     assert claims(db) == 1
+    clear(db)
     listen(db, "another")
     db.submit()
     assert (claims(db), len(heard(db)[1])) == (0, 1)
     assert db.rows("SELECT dispatcher FROM hler.grant_listener") == [("another",)]
+
+
+def test_who_ends_takes_no_word_from_its_successor(db):
+    db.rows("GRANT hler_dispatcher TO other", user="postgres")
+    listen(db, user="other") # of the same name
+    db.rows("SELECT hler_core.ignore_grants('d')", user="disp")
+    assert db.one("SELECT count(*) FROM hler.grant_listener") == 1
+    db.rows("SELECT hler_core.ignore_grants('d')", user="other")
+    assert db.one("SELECT count(*) FROM hler.grant_listener") == 0
+
+
+def test_a_grant_that_reached_nobody_holds_no_task(db):
+    """Whether its worker was found to be silent before the broker gave it back, or after."""
+    db.beat(claim=CLAIM)
+    db.submit()
+    [note] = heard(db)[1]
+    task, attempt, token = note.split(" ")[2].split(".")
+    db.silence()
+    assert states(db) == [("lost", "held")]
+    db.rows("SELECT hler_core.undelivered(%s, %s, %s)", [task, attempt, token], "disp")
+    assert states(db) == [("void", "ready")]
 
 
 def test_one_of_two_dispatchers_is_told_and_a_new_connection_takes_the_place_of_the_old(db):
@@ -217,13 +322,13 @@ def test_one_of_two_dispatchers_is_told_and_a_new_connection_takes_the_place_of_
         db.submit()
     db.rows("SELECT 1", user="disp")
     db.rows("SELECT 1", user="other")
-    told = [[n.payload for n in db.connection(user).notifies if n.channel != "hler_work"] for user in ("disp", "other")]
+    told = [[n.payload for n in db.connection(user).notifies if n.channel.startswith("hler_grant_")] for user in ("disp", "other")]
     assert len(told[0]) + len(told[1]) == 2 == len(set(told[0] + told[1]))
 
 
-@pytest.mark.parametrize("call", ["SELECT channel FROM hler.grant_listener", "SELECT hler_core.listen_to_grants('x')",
-                                  "SELECT hler_core.ignore_grants('d')", "SELECT hler_core.grant_new('{}')",
-                                  "SELECT hler_core.tell_grants('x', NULL, NULL, NULL)"])
+@pytest.mark.parametrize("call", ["SELECT channel FROM hler.grant_listener", "SELECT hler_core.listen_to_grants('x', '', '')",
+                                  "SELECT hler_core.ignore_grants('d')", "SELECT hler_core.grant_new(NULL)",
+                                  "SELECT hler_core.tell_grants(NULL, NULL, NULL, NULL)"])
 @pytest.mark.parametrize("who", ["front", "oper"])
 def test_nobody_else_learns_where_grants_are_told(db, who, call):
     with pytest.raises(Fault) as fault:
