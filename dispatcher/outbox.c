@@ -120,7 +120,8 @@ pump(struct outbox *outbox, enum outbox_found *found, bool *later)
     enum flow_status status;
 
     post_flush(outbox->post); /* what the last connection did not take */
-    outbox_hear_grants(outbox, up);
+    if (outbox_hear_grants(outbox, up) == -1)
+        return FLOW_LATER;
     if (!up)
         return FLOW_OK;
     status = outbox_offer(outbox, found);
@@ -252,7 +253,8 @@ outbox_stop(void *self)
     struct outbox *outbox = self;
 
     outbox->ending = true;
-    outbox_hear_grants(outbox, false);
+    if (outbox_hear_grants(outbox, false) == -1)
+        log_debug("flow=outbox: the database is away, and tells of no grants");
     (void)was_hinted(outbox); /* the last grants came with the answer */
     loop_timer_free(outbox->pump);
     loop_timer_stop(outbox->check);

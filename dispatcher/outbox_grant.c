@@ -92,15 +92,17 @@ ignore(struct outbox *outbox)
     return flow_exec(outbox->flow, ignore_sql, &id, 1, NULL);
 }
 
-void
+int
 outbox_hear_grants(struct outbox *outbox, bool wanted)
 {
     if (outbox->hears_grants == wanted)
-        return;
-    if ((wanted ? listen(outbox) : ignore(outbox)) == FLOW_OK)
+        return 0;
+    if ((wanted ? listen(outbox) : ignore(outbox)) == FLOW_OK) {
         outbox->hears_grants = wanted;
-    else
-        log_debug("flow=outbox: grants: %s", flow_why(outbox->flow));
+        return 0;
+    }
+    log_debug("flow=outbox: grants: %s", flow_why(outbox->flow));
+    return pg_is_up(outbox->flow->pg) ? 0 : -1;
 }
 
 /* The worker's session is gone.  Should this fail, another of its sessions is asked by and by. */
