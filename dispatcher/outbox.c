@@ -16,7 +16,7 @@
 #define ROOM_GAP_MS 20    /* what waits for room has a queue of others before it */
 #define CHORES_GAP_MS 25  /* stops and verdicts: not in each round of offers */
 #define STOP_WAIT_MS 1000 /* for confirms, at the end */
-#define GRANT_WAIT_MS 50  /* for commits under way, at the end */
+#define GRANT_WAIT_MS 200 /* for commits under way, at the end */
 #define WORK_CHANNEL "hler_work"
 
 size_t
@@ -120,8 +120,8 @@ pump(struct outbox *outbox, enum outbox_found *found, bool *later)
     enum flow_status status;
 
     post_flush(outbox->post); /* what the last connection did not take */
-    if (outbox_hear_grants(outbox, up) == -1)
-        return FLOW_LATER;
+    if (outbox_hear_grants(outbox, up) == -1 && (!up || !pg_is_up(outbox->flow->pg)))
+        return FLOW_LATER; /* else they are offered, which takes longer */
     if (!up)
         return FLOW_OK;
     status = outbox_offer(outbox, found);
@@ -176,8 +176,10 @@ on_settled(void *ctx, const struct parcel_label *label, enum mq_outcome outcome)
         break;
     case OUTBOX_GRANT:
         outbox_grant_settled(outbox, label->name, outcome);
-        if (outcome == MQ_RETURNED && was_hinted(outbox)) /* it can be offered */
+        if (outcome == MQ_RETURNED) { /* it can be offered, or the database is away */
+            (void)was_hinted(outbox);
             pump_soon(outbox);
+        }
         break;
     case OUTBOX_VERDICT:
         outbox_verdict_settled(outbox, label->name, outcome);
@@ -253,8 +255,8 @@ outbox_stop(void *self)
     struct outbox *outbox = self;
 
     outbox->ending = true;
-    if (outbox_hear_grants(outbox, false) == -1)
-        log_debug("flow=outbox: the database is away, and tells of no grants");
+    if (pg_is_up(outbox->flow->pg) && outbox_hear_grants(outbox, false) == -1)
+        log_debug("flow=outbox: told of grants until this connection ends");
     (void)was_hinted(outbox); /* the last grants came with the answer */
     loop_timer_free(outbox->pump);
     loop_timer_stop(outbox->check);

@@ -76,8 +76,7 @@ void outbox_send_grant(struct outbox *outbox, const struct grant *grant);
 
 /* Publish what the database says of a grant; a pg_note_fn, with the outbox as context. */
 void outbox_grant_note(void *outbox, const char *note);
-/* Have the database tell this dispatcher of grants, or not.  A failure costs a shorter way, no task, and the next call tries
- * again.  -1: the database is away. */
+/* Have the database tell this dispatcher of grants, or not.  0; or -1: it does as before, and the next call tries again. */
 int outbox_hear_grants(struct outbox *outbox, bool wanted) MUST_CHECK;
 
 /* The outcome of one grant: where no queue has had it, the tables may take it back. */

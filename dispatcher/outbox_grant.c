@@ -102,7 +102,7 @@ outbox_hear_grants(struct outbox *outbox, bool wanted)
         return 0;
     }
     log_debug("flow=outbox: grants: %s", flow_why(outbox->flow));
-    return pg_is_up(outbox->flow->pg) ? 0 : -1;
+    return -1;
 }
 
 /* The worker's session is gone.  Should this fail, another of its sessions is asked by and by. */

@@ -66,7 +66,8 @@ CREATE TRIGGER make_tasks AFTER INSERT ON hler.operation
 -- meanwhile is no task any more.  An idle worker that has claimed ahead is granted them here; what is left is the dispatchers',
 -- for all of the transaction.
 --   In a new connection the plans of this would cost more than the dispatchers' way, so its first tasks take that one.  And
--- under a stricter isolation a claim that was renewed since the snapshot would fail the commit.
+-- under a stricter isolation a claim that was renewed since the snapshot would fail the commit, as would any in a transaction
+-- that is read only by then.
 CREATE FUNCTION hler_core.hand_over_new() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -77,8 +78,8 @@ BEGIN
     END IF;
     IF current_setting('hler.kept', true) IS DISTINCT FROM 'on' THEN
         PERFORM set_config('hler.kept', 'on', false);
-    ELSIF current_setting('transaction_isolation') = 'read committed' AND hler_core.has_claims()
-          AND hler_core.grant_new(NEW.id) THEN
+    ELSIF current_setting('transaction_isolation') = 'read committed' AND current_setting('transaction_read_only') = 'off'
+          AND hler_core.has_claims() AND hler_core.grant_new(NEW.id) THEN
         RETURN NULL;
     END IF;
     PERFORM pg_notify('hler_work', ''), set_config('hler.left', this_one, true);

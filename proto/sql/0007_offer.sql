@@ -207,10 +207,14 @@ BEGIN
         PERFORM pg_advisory_lock(hler_core.grant_lock(mine)), set_config('hler.grant_channel', mine, false);
         EXECUTE format('LISTEN %I', mine);
     END IF;
-    DELETE FROM hler.grant_listener AS l WHERE l.dispatcher <> listen_to_grants.dispatcher AND NOT hler_core.is_heard(l.channel);
     INSERT INTO hler.grant_listener AS l (dispatcher, channel, inner_pad, outer_pad)
     VALUES (listen_to_grants.dispatcher, mine, listen_to_grants.inner_pad, listen_to_grants.outer_pad)
     ON CONFLICT (dispatcher) DO UPDATE SET channel = excluded.channel, inner_pad = excluded.inner_pad, outer_pad = excluded.outer_pad;
+    -- What the dead have left.  Others that begin just now do the same.
+    DELETE FROM hler.grant_listener AS l
+     WHERE l.dispatcher IN (SELECT d.dispatcher FROM hler.grant_listener AS d
+                             WHERE d.dispatcher <> listen_to_grants.dispatcher AND NOT hler_core.is_heard(d.channel)
+                               FOR UPDATE SKIP LOCKED);
 END $$;
 
 -- Of one that cannot publish at present, or ends; not of its successor.
@@ -283,7 +287,7 @@ BEGIN
         CONTINUE WHEN tasks IS NULL;
         PERFORM hler_core.tell_grants(listener, tasks, attempts, answers);
         -- No grant may be forgotten, whatever its front end thinks of its row.
-        IF current_setting('synchronous_commit') = 'off' THEN
+        IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
             PERFORM set_config('synchronous_commit', 'on', true);
         END IF;
     END LOOP;

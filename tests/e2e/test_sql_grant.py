@@ -235,13 +235,24 @@ def test_under_a_stricter_isolation_a_renewed_claim_fails_nothing(db):
     assert (claims(db), heard(db)) == (1, ([""], []))
 
 
-def test_no_grant_may_be_forgotten(db):
-    """A front end may think so little of its row that a crash may take it; not so of one that is granted with it."""
-    db.rows("SET synchronous_commit = off", user="front")
+def test_a_transaction_that_has_become_read_only_commits(db):
+    db.beat(claim=CLAIM)
     front = db.connection("front")
     front.autocommit = False
     db.submit()
-    assert db.one("SHOW synchronous_commit", user="front") == "off"
+    db.rows("SET TRANSACTION READ ONLY", user="front")
+    front.commit()
+    assert (heard(db), claims(db)) == (([""], []), 1)
+
+
+@pytest.mark.parametrize("was", ["off", "local", "remote_write"])
+def test_no_grant_may_be_forgotten(db, was):
+    """A front end may think so little of its row that a crash may take it; not so of one that is granted with it."""
+    db.rows(f"SET synchronous_commit = {was}", user="front")
+    front = db.connection("front")
+    front.autocommit = False
+    db.submit()
+    assert db.one("SHOW synchronous_commit", user="front") == was
     front.commit()
     due(db)
     db.beat(claim=CLAIM)
@@ -249,7 +260,7 @@ def test_no_grant_may_be_forgotten(db):
     db.rows("SET CONSTRAINTS ALL IMMEDIATE", user="front") # as the commit does
     assert db.one("SHOW synchronous_commit", user="front") == "on"
     front.commit()
-    assert db.one("SHOW synchronous_commit", user="front") == "off"
+    assert db.one("SHOW synchronous_commit", user="front") == was
     front.rollback()
 
 
@@ -310,6 +321,17 @@ def test_a_grant_that_reached_nobody_holds_no_task(db):
     assert states(db) == [("lost", "held")]
     db.rows("SELECT hler_core.undelivered(%s, %s, %s)", [task, attempt, token], "disp")
     assert states(db) == [("void", "ready")]
+
+
+@pytest.mark.parametrize("fact, then", [("started_at = now()", ("started", "running")), ("lost_said = true", ("lost", "held"))])
+def test_what_somebody_had_is_not_given_back(db, fact, then):
+    db.beat(claim=CLAIM)
+    db.submit()
+    task, attempt, token = heard(db)[1][0].split(" ")[2].split(".")
+    db.silence()
+    db.rows(f"UPDATE hler.attempt SET {fact}")
+    db.rows("SELECT hler_core.undelivered(%s, %s, %s)", [task, attempt, token], "disp")
+    assert (states(db), db.one("SELECT declined FROM hler.attempt")) == ([then], False)
 
 
 def test_one_of_two_dispatchers_is_told_and_a_new_connection_takes_the_place_of_the_old(db):
