@@ -15,34 +15,42 @@ static const char due_sql[] = "SELECT pool, task, attempt, token, message, contr
 #define NUMBER_SIZE 24
 
 static void
-send_offer(struct outbox *outbox, const struct pg_result *result, size_t row)
+send_offer(struct outbox *outbox, const struct pg_result *result, size_t row, const char *id)
 {
-    const char *pool = pg_get(result, row, "pool"), *control = pg_get(result, row, "control");
-    struct attempt_name name;
-    char id[IDENT_NAME_SIZE];
-    struct grant grant = {control, pg_get(result, row, "answers"), id,
-                          pg_get(result, row, "message"), pg_len(result, row, "message")};
+    const char *pool = pg_get(result, row, "pool");
 
-    memcpy(name.task, pg_get(result, row, "task"), sizeof name.task);
-    memcpy(name.token, pg_get(result, row, "token"), sizeof name.token);
-    name.attempt = (int32_t)pg_get_int(result, row, "attempt");
-    ident_name_text(&name, id);
-    if (control != NULL) {
-        outbox_send_grant(outbox, &grant);
-        return;
-    }
     post_send(outbox->post,
               &(struct mq_message){.exchange = NAMES_TASKS,
                                    .routing_key = pool,
                                    .content_type = NAMES_JSON,
                                    .type = NAMES_TYPE_OFFER,
                                    .message_id = id,
-                                   .body = grant.message,
-                                   .len = grant.len,
+                                   .body = pg_get(result, row, "message"),
+                                   .len = pg_len(result, row, "message"),
                                    .persistent = true,
                                    .mandatory = true},
               &(struct parcel_label){.kind = OUTBOX_OFFER, .name = pool, .keep = true});
     atomic_fetch_add(&outbox->flow->counters->offered, 1);
+}
+
+/* To the pool's queue; or, granted, to the worker that has claimed it ahead. */
+static void
+send_row(struct outbox *outbox, const struct pg_result *result, size_t row)
+{
+    const char *control = pg_get(result, row, "control");
+    struct attempt_name name;
+    char id[IDENT_NAME_SIZE];
+
+    memcpy(name.task, pg_get(result, row, "task"), sizeof name.task);
+    memcpy(name.token, pg_get(result, row, "token"), sizeof name.token);
+    name.attempt = (int32_t)pg_get_int(result, row, "attempt");
+    ident_name_text(&name, id);
+    if (control == NULL)
+        send_offer(outbox, result, row, id);
+    else
+        outbox_send_grant(outbox, &(struct grant){control, pg_get(result, row, "answers"), id,
+                                                  pg_get(result, row, "message"),
+                                                  pg_len(result, row, "message")});
 }
 
 size_t
@@ -51,7 +59,7 @@ outbox_send_offers(struct outbox *outbox, const struct pg_result *result)
     size_t n = pg_rows(result);
 
     for (size_t row = 0; row < n; row++)
-        send_offer(outbox, result, row);
+        send_row(outbox, result, row);
     return n;
 }
 

@@ -130,6 +130,21 @@ def test_a_grant_that_comes_back_is_offered_at_once(make_stack):
     assert max(times) < AT_ONCE_S, times
 
 
+def test_after_the_database_was_away_grants_are_told_again(make_stack):
+    """In the new connection, whose channel is another one."""
+    stack = idle(make_stack)
+    before = stack.one("SELECT channel FROM hler.grant_listener", role="migrate")
+    stack.restart("database")
+    wait_for(lambda: stack.one("SELECT count(*) FROM hler.grant_listener WHERE channel <> %s", before, role="migrate") == 1,
+             what="the dispatcher's word")
+    stack.sql("DELETE FROM hler.standing_claim", role="migrate")
+    ready(stack) # with the next heartbeat: the worker is there
+    front = FrontEnd(stack)
+    operation = front.submit()
+    front.commit()
+    front.check(operation)
+
+
 def test_a_stop_that_reaches_nobody_is_no_matter_of_pools(make_stack):
     """The worker's queue is gone; that a pool's were missing is not what an operator should read."""
     stack = idle(make_stack)

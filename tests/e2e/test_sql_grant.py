@@ -8,8 +8,6 @@ import sqlserver
 from sqlserver import INSTANCE, SESSION, Fault, new_database
 
 CLAIM = 7
-
-
 KEY = b"k" * 64
 
 
