@@ -164,7 +164,8 @@ def test_while_the_broker_is_away_nothing_is_granted(make_stack):
     granted = front.submit()
     ready_again = FrontEnd(stack)
     stack.signal("rabbitmq", signal.SIGKILL)
-    wait_for(lambda: stack.one("SELECT count(*) FROM hler.grant_listener", role="migrate") == 0, what="the dispatcher's word")
+    wait_for(lambda: stack.one("SELECT count(*) FROM hler.grant_listener", role="migrate") == 0, timeout=AT_ONCE_S,
+             what="the dispatcher's word")
     front.commit()
     later = ready_again.submit(granted=False)
     ready_again.commit()
