@@ -22,7 +22,7 @@ set_number(struct strings *out, const char *name, int64_t value)
     char text[24];
 
     snprintf(text, sizeof text, "%lld", (long long)value);
-    strings_set(out, name, text);
+    strings_add(out, name, text);
 }
 
 static void
@@ -30,7 +30,7 @@ set_path(struct strings *out, const char *name, const char *dir, const char *fil
 {
     CLEANUP(mem_cleanup) char *path = mem_printf("%s/%s", dir, file);
 
-    strings_set(out, name, path);
+    strings_add(out, name, path);
 }
 
 static void
@@ -39,27 +39,27 @@ set_system(const struct settings *s, const char *dir, struct strings *out)
     CLEANUP(mem_cleanup) char *path = mem_printf(PATH_BASE ":%s", s->program_dir);
     const char *tz = getenv("TZ");
 
-    strings_set(out, "PATH", path);
+    strings_add(out, "PATH", path);
     set_path(out, "HOME", dir, REQUEST_WORK);
     set_path(out, "TMPDIR", dir, REQUEST_WORK);
-    strings_set(out, "LANG", "C.UTF-8");
-    strings_set(out, "LC_ALL", "C.UTF-8");
+    strings_add(out, "LANG", "C.UTF-8");
+    strings_add(out, "LC_ALL", "C.UTF-8");
     if (tz != NULL)
-        strings_set(out, "TZ", tz);
+        strings_add(out, "TZ", tz);
 }
 
 static void
 set_task(const struct offer *o, const char *dir, struct strings *out)
 {
-    strings_set(out, "HLER_API", "1");
-    strings_set(out, "HLER_OPERATION", o->operation);
-    strings_set(out, "HLER_TYPE", o->type);
-    strings_set(out, "HLER_TASK", o->name.task);
-    strings_set(out, "HLER_NAME", o->task_name);
+    strings_add(out, "HLER_API", "1");
+    strings_add(out, "HLER_OPERATION", o->operation);
+    strings_add(out, "HLER_TYPE", o->type);
+    strings_add(out, "HLER_TASK", o->name.task);
+    strings_add(out, "HLER_NAME", o->task_name);
     set_number(out, "HLER_ATTEMPT", o->name.attempt);
     set_number(out, "HLER_TRY", o->try_number);
-    strings_set(out, "HLER_TARGET", o->target != NULL ? o->target : "");
-    strings_set(out, "HLER_REQUESTER", o->requester);
+    strings_add(out, "HLER_TARGET", o->target != NULL ? o->target : "");
+    strings_add(out, "HLER_REQUESTER", o->requester);
     if (environment_has_spec(o))
         set_path(out, "HLER_SPEC", dir, ENVIRONMENT_SPEC);
     set_path(out, "HLER_VARS", dir, ENVIRONMENT_VARS);
@@ -75,11 +75,11 @@ set_places(const struct settings *s, struct strings *out)
     buf_puts(&roots, "");
     for (char **root = s->roots; root != NULL && *root != NULL; root++)
         buf_printf(&roots, "%s%s", roots.len > 0 ? ":" : "", *root);
-    strings_set(out, "HLER_ROOTS", roots.data != NULL ? roots.data : "");
+    strings_add(out, "HLER_ROOTS", roots.data != NULL ? roots.data : "");
     if (s->collections[0] != '\0')
-        strings_set(out, "HLER_COLLECTIONS", s->collections);
+        strings_add(out, "HLER_COLLECTIONS", s->collections);
     if (s->state_dir[0] != '\0')
-        strings_set(out, "HLER_STATE", s->state_dir);
+        strings_add(out, "HLER_STATE", s->state_dir);
 }
 
 /* HLER_INPUT_<NAME> for scalars, all or none of them. */
@@ -106,7 +106,7 @@ set_inputs(const struct offer *o, struct strings *out)
             name[n++] = (char)toupper((unsigned char)*c);
         name[n] = '\0';
         total += strlen(text) + n;
-        strings_set(&inputs, name, text);
+        strings_add(&inputs, name, text);
     }
     for (size_t i = 0; i < inputs.n && total <= INPUTS_BYTES; i++)
         strings_take(out, mem_dup(inputs.items[i]));

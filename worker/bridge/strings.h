@@ -11,6 +11,8 @@ struct strings {
 
 /* Append; takes text over. */
 void strings_take(struct strings *list, char *text);
+/* Append NAME=value, where there is none of that name. */
+void strings_add(struct strings *list, const char *name, const char *value);
 /* NAME=value, replacing an older one of that name. */
 void strings_set(struct strings *list, const char *name, const char *value);
 void strings_free(struct strings *list);
