@@ -100,10 +100,11 @@ file_fill(int dirfd, const char *name, mode_t mode, const void *data, size_t len
 {
     const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
     CLEANUP(file_cleanup_close) int fd = openat(dirfd, name, flags, mode);
+    struct stat st;
 
-    if (fd == -1)
+    if (fd == -1 || fstat(fd, &st) == -1 || file_write_all(fd, data, len) == -1)
         return -1;
-    return file_write_all(fd, data, len);
+    return st.st_size > (off_t)len ? ftruncate(fd, (off_t)len) : 0;
 }
 
 static int

@@ -24,8 +24,9 @@ int file_read(int dirfd, const char *name, size_t max, struct buf *out) MUST_CHE
 /* Create dir/name (O_EXCL) with this content and mode.  Not synced. */
 int file_create(int dirfd, const char *name, mode_t mode, const void *data, size_t len) MUST_CHECK;
 
-/* The content of dir/name, which is not there (mode: what it gets) or empty.  Not synced.  It is not truncated first: ext4 takes that for a replacement
- * and writes the file to disk when it is closed (auto_da_alloc in ext4(5)). */
+/* Make this the content of dir/name; mode: what it gets if it is not there.  Not synced, and cut off in the middle it may have a
+ * part of both.  It is not truncated first: ext4 takes that for a replacement and writes the file to disk when it is closed
+ * (auto_da_alloc in ext4(5)). */
 int file_fill(int dirfd, const char *name, mode_t mode, const void *data, size_t len) MUST_CHECK;
 
 /* Replace dir/name: temporary file, fsync, rename, fsync of the directory.  The

@@ -19,10 +19,9 @@ def test_a_directory_that_serves_again_is_as_if_it_were_new(make_stack):
         places.append(stack.output(done["id"]).decode())
         assert places[-1].strip().isdigit(), "an empty directory, no outputs"
         assert stack.sql("SELECT outputs FROM hler.tasks WHERE operation = %s", done["id"])[0]["outputs"] == {"v": str(i)}
-        if i > 0:
-            wait_for(lambda: glob.glob(f"{spool}/new.spare.*/blank"), what="a journal that may serve again")
+        wait_for(lambda: glob.glob(f"{spool}/new.spare.*"), what="directories that are made ahead")
     assert len(set(places)) < ROUNDS, "each had a directory of its own"
     stack.kill("worker-1")
     stack.restart("worker-1")
     assert stack.run("test.shell", {"script": "true"})["state"] == "succeeded"
-    assert not glob.glob(f"{spool}/new.spare.*/blank"), "what an earlier worker had ready is not trusted"
+    assert not glob.glob(f"{spool}/new.spare.*/journal"), "what an earlier worker had ready is not trusted"

@@ -17,6 +17,7 @@
 
 #include "common/file.h"
 #include "worker/bridge/done.h"
+#include "worker/bridge/spare.h"
 #include "worker/runner/journal.h"
 
 #define KEEP_S 3600
@@ -72,18 +73,29 @@ tear_down(void **state)
     return 0;
 }
 
+static bool
+done_has_journal(const struct fixture *f, int i)
+{
+    char name[80];
+
+    name_of(i, name);
+    return faccessat(f->temp.spool.done_fd, name, F_OK, 0) == 0;
+}
+
+static void
+expire(struct fixture *f, struct done_limits limits)
+{
+    done_limit(&f->done, &limits);
+    done_expire(&f->done, &f->temp.spool);
+}
+
 static void
 expect_newest(struct fixture *f, int n)
 {
     assert_int_equal(f->done.journals.count, n);
     assert_int_equal(f->done.bytes, n * BYTES);
-    for (int i = 0; i < JOURNALS; i++) {
-        char name[80];
-
-        name_of(i, name);
-        assert_int_equal(faccessat(f->temp.spool.done_fd, name, F_OK, 0),
-                         i >= JOURNALS - n ? 0 : -1);
-    }
+    for (int i = 0; i < JOURNALS; i++)
+        assert_int_equal(done_has_journal(f, i), i >= JOURNALS - n);
 }
 
 static void
@@ -91,7 +103,7 @@ test_within_the_limits(void **state)
 {
     struct fixture *f = *state;
 
-    done_expire(&f->done, &f->temp.spool, &(struct done_limits){KEEP_S, MANY, JOURNALS * BYTES, 0});
+    expire(f, (struct done_limits){KEEP_S, MANY, MANY, JOURNALS * BYTES, 0});
     expect_newest(f, JOURNALS);
 }
 
@@ -100,9 +112,9 @@ test_by_size(void **state)
 {
     struct fixture *f = *state;
 
-    done_expire(&f->done, &f->temp.spool, &(struct done_limits){KEEP_S, MANY, 3 * BYTES - 1, 0});
+    expire(f, (struct done_limits){KEEP_S, MANY, MANY, 3 * BYTES - 1, 0});
     expect_newest(f, 2);
-    done_expire(&f->done, &f->temp.spool, &(struct done_limits){KEEP_S, MANY, -1, 0});
+    expire(f, (struct done_limits){KEEP_S, MANY, MANY, -1, 0});
     expect_newest(f, 0);
 }
 
@@ -111,7 +123,7 @@ test_by_number(void **state)
 {
     struct fixture *f = *state;
 
-    done_expire(&f->done, &f->temp.spool, &(struct done_limits){KEEP_S, 3, MANY * BYTES, 0});
+    expire(f, (struct done_limits){KEEP_S, 3, 3, MANY * BYTES, 0});
     expect_newest(f, 3);
 }
 
@@ -120,7 +132,7 @@ test_by_age(void **state)
 {
     struct fixture *f = *state;
 
-    done_expire(&f->done, &f->temp.spool, &(struct done_limits){0, MANY, MANY * BYTES, 0});
+    expire(f, (struct done_limits){0, MANY, MANY, MANY * BYTES, 0});
     expect_newest(f, 0);
 }
 
@@ -138,7 +150,7 @@ test_the_wall_clock_ends_none(void **state)
     }
     done_free(&f->done);
     assert_int_equal(done_scan(&f->done, &f->temp.spool), 0);
-    done_expire(&f->done, &f->temp.spool, &(struct done_limits){KEEP_S, MANY, MANY * BYTES, 0});
+    expire(f, (struct done_limits){KEEP_S, MANY, MANY, MANY * BYTES, 0});
     expect_newest(f, JOURNALS);
 }
 
@@ -192,13 +204,13 @@ test_young_marks_stay(void **state)
     struct done_limits none = {.mark_ms = 30000, .bytes = -1};
 
     make_marks(f);
-    done_expire(&f->done, &f->temp.spool, &none);
+    expire(f, none);
     expect_newest(f, 0);
     expect_marks(f, MARKS);
     done_free(&f->done);
     assert_int_equal(done_scan(&f->done, &f->temp.spool),
                      0); /* a restart, after which old ones may look young */
-    done_expire(&f->done, &f->temp.spool, &none);
+    expire(f, none);
     expect_marks(f, MARKS);
 }
 
@@ -208,12 +220,11 @@ test_old_marks_go(void **state)
     struct fixture *f = *state;
 
     make_marks(f);
-    done_expire(&f->done, &f->temp.spool, &(struct done_limits){KEEP_S, MANY, -1, 0});
+    expire(f, (struct done_limits){KEEP_S, MANY, MANY, -1, 0});
     expect_marks(f, MARKS); /* no bytes to gain */
-    done_expire(&f->done, &f->temp.spool,
-                &(struct done_limits){KEEP_S, MARKS - 1, MANY * BYTES, 0});
+    expire(f, (struct done_limits){KEEP_S, MARKS - 1, MARKS - 1, MANY * BYTES, 0});
     expect_marks(f, MARKS - 1);
-    done_expire(&f->done, &f->temp.spool, &(struct done_limits){0, MANY, MANY * BYTES, 0});
+    expire(f, (struct done_limits){0, MANY, MANY, MANY * BYTES, 0});
     expect_marks(f, 0);
 }
 
@@ -253,23 +264,91 @@ test_failed_move_is_tried_again(void **state)
     assert_int_equal(f->done.late.count, 0);
 }
 
+/* An attempt that ran and is over, in the spool. */
 static void
-test_only_what_was_tidy_serves_again(void **state)
+make_attempt(const struct fixture *f, int i, char name[80])
+{
+    int fd;
+
+    name_of(i, name);
+    fd = spare_new(&f->temp.spool, name);
+    assert_true(fd != -1);
+    assert_int_equal(file_create(fd, JOURNAL_FILE, 0600, "x", 1), 0);
+    close(fd);
+}
+
+static ino_t
+inode_of(int dir_fd, const char *name)
+{
+    struct stat st = {0};
+
+    return fstatat(dir_fd, name, &st, 0) == 0 ? st.st_ino : 0;
+}
+
+/* Returns the inode of the directory that a new attempt gets. */
+static ino_t
+next_dir(struct fixture *f)
+{
+    int fd = done_dir(&f->done, &f->temp.spool, "new.next");
+    ino_t inode = inode_of(f->temp.spool.dir_fd, "new.next");
+
+    assert_true(fd != -1);
+    close(fd);
+    assert_int_equal(file_remove_tree(f->temp.spool.dir_fd, "new.next"), 0);
+    return inode;
+}
+
+static void
+test_the_oldest_serves_again_when_there_are_enough(void **state)
 {
     struct fixture *f = *state;
+    ino_t first;
+    char name[80];
 
-    for (int tidy = 0; tidy < 2; tidy++) {
-        char name[80], path[120];
+    expire(f, (struct done_limits){KEEP_S, 2, 2, -1, 0}); /* what is there */
+    expect_newest(f, 0);
+    done_limit(&f->done, &(struct done_limits){KEEP_S, 2, 2, MANY * BYTES, 0});
+    make_attempt(f, JOURNALS, name);
+    first = inode_of(f->temp.spool.dir_fd, name);
+    done_move(&f->done, &f->temp.spool, name, true);
+    assert_int_not_equal(next_dir(f), first);
+    make_attempt(f, JOURNALS + 1, name);
+    done_move(&f->done, &f->temp.spool, name, true);
+    assert_int_equal(next_dir(f), first);
+    assert_int_equal(f->done.journals.count, 1);
+    assert_false(done_has_journal(f, JOURNALS));
+}
 
-        name_of(JOURNALS + tidy, name);
-        assert_int_equal(mkdirat(f->temp.spool.dir_fd, name, 0700), 0);
-        snprintf(path, sizeof path, "%s/" JOURNAL_FILE, name);
-        assert_int_equal(file_create(f->temp.spool.dir_fd, path, 0600, "x", 1), 0);
-        done_move(&f->done, &f->temp.spool, name, tidy == 1);
-        done_expire(&f->done, &f->temp.spool, &(struct done_limits){KEEP_S, 0, MANY * BYTES, 0});
-        assert_int_equal(faccessat(f->temp.spool.done_fd, name, F_OK, 0), -1);
-        assert_int_equal(f->temp.spool.spares, tidy);
-    }
+static void
+test_what_was_not_tidy_does_not_serve(void **state)
+{
+    struct fixture *f = *state;
+    ino_t first;
+    char name[80];
+
+    expire(f, (struct done_limits){KEEP_S, 1, 1, -1, 0});
+    done_limit(&f->done, &(struct done_limits){KEEP_S, 1, 1, MANY * BYTES, 0});
+    make_attempt(f, JOURNALS, name);
+    first = inode_of(f->temp.spool.dir_fd, name);
+    done_move(&f->done, &f->temp.spool, name, false);
+    assert_int_not_equal(next_dir(f), first);
+    assert_true(done_has_journal(f, JOURNALS));
+}
+
+/* Somebody has taken it away. */
+static void
+test_a_new_one_is_made_where_none_can_serve(void **state)
+{
+    struct fixture *f = *state;
+    char name[80];
+
+    expire(f, (struct done_limits){KEEP_S, 1, 1, -1, 0});
+    done_limit(&f->done, &(struct done_limits){KEEP_S, 1, 1, MANY * BYTES, 0});
+    make_attempt(f, JOURNALS, name);
+    done_move(&f->done, &f->temp.spool, name, true);
+    assert_int_equal(file_remove_tree(f->temp.spool.done_fd, name), 0);
+    assert_int_not_equal(next_dir(f), 0);
+    assert_int_equal(f->done.journals.count, 0);
 }
 
 int
@@ -285,7 +364,11 @@ main(void)
         cmocka_unit_test_setup_teardown(test_old_marks_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_failed_move_is_tried_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_marks_are_synced_together, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_only_what_was_tidy_serves_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_oldest_serves_again_when_there_are_enough, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_what_was_not_tidy_does_not_serve, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_new_one_is_made_where_none_can_serve, set_up,
+                                        tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -277,6 +278,53 @@ client_starts_a_runner(void **state)
     await_end(s, "first");
 }
 
+/* The journal of a new attempt, as another start has left it, or a directory that serves again.  Returns its descriptor. */
+static int
+make_journal(const struct spool *s, const char *dir, const char *text)
+{
+    char path[128];
+    int fd;
+
+    make_attempt(s, dir);
+    (void)snprintf(path, sizeof path, "%s/%s/" JOURNAL_FILE, s->path, dir);
+    fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    assert_int_not_equal(fd, -1);
+    assert_int_equal(file_write_all(fd, text, strlen(text)), 0);
+    return fd;
+}
+
+static void
+expect_start(struct spool *s, const char *dir, int error)
+{
+    char *argv[] = {program, NULL};
+    struct request r = request_of(dir, argv);
+    struct request_answer answer;
+
+    assert_int_equal(spawner_send(s->spawner, &r), 0);
+    await_answer(s->spawner, &answer);
+    assert_int_equal(answer.error, error);
+}
+
+static void
+client_starts_what_was_not_begun(void **state)
+{
+    struct spool *s = *state;
+    CLEANUP(file_cleanup_close) int begun = make_journal(s, "begun", JOURNAL_MAGIC);
+    CLEANUP(file_cleanup_close) int taken = make_journal(s, "taken", "");
+    CLEANUP(file_cleanup_close) int empty = make_journal(s, "empty", "");
+    struct stat st;
+
+    assert_int_equal(flock(taken, LOCK_EX), 0);
+    expect_start(s, "begun", EEXIST);
+    expect_start(s, "taken", EEXIST);
+    assert_int_equal(fstat(begun, &st), 0);
+    assert_int_equal(st.st_size, strlen(JOURNAL_MAGIC));
+    assert_int_equal(fstat(taken, &st), 0);
+    assert_int_equal(st.st_size, 0);
+    expect_start(s, "empty", 0);
+    await_end(s, "empty");
+}
+
 static void
 client_is_told_when_full(void **state)
 {
@@ -335,6 +383,8 @@ main(void)
         cmocka_unit_test(last_line_is_found),
         cmocka_unit_test(text_is_made_clean),
         cmocka_unit_test_setup_teardown(client_starts_a_runner, spool_set_up, spool_tear_down),
+        cmocka_unit_test_setup_teardown(client_starts_what_was_not_begun, spool_set_up,
+                                        spool_tear_down),
         cmocka_unit_test_setup_teardown(client_is_told_when_full, spool_set_up, spool_tear_down),
         cmocka_unit_test(client_is_told_when_the_spawner_is_gone),
     };

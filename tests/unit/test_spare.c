@@ -23,8 +23,10 @@
 #include "worker/runner/request.h"
 
 #define NAME "0190b3a4-0000-7000-8000-000000000000.1.0123456789abcdef"
-#define SPARE ATTEMPT_DIR_PREPARED "spare.0/"
-#define MOST 512 /* spare.c */
+#define SPARE ATTEMPT_DIR_PREPARED "spare"
+#define DEEP 300 /* what file_remove_tree() refuses */
+#define TEN_DOWN "d/d/d/d/d/d/d/d/d/d/"
+#define HALF_WAY TEN_DOWN TEN_DOWN TEN_DOWN TEN_DOWN TEN_DOWN "d"
 
 struct fixture {
     struct temp_spool temp;
@@ -60,8 +62,7 @@ set_up(void **state)
     int fd;
 
     temp_spool_make(&f->temp);
-    assert_int_equal(spare_make(&f->temp.spool), 0);
-    fd = spare_take(&f->temp.spool, NAME);
+    fd = spare_new(&f->temp.spool, NAME);
     assert_true(fd != -1);
     assert_int_equal(file_fill(fd, ATTEMPT_DIR_OFFER, 0600, "secret", 6), 0);
     assert_int_equal(file_fill(fd, ENVIRONMENT_VARS, 0600, "secret", 6), 0);
@@ -72,7 +73,6 @@ set_up(void **state)
     put(f, NAME "/left");
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
         f->inodes[i] = look(f, NAME, parts[i]).st_ino;
-    f->temp.spool.spares = 0; /* its name is the next one's */
     *state = f;
     return 0;
 }
@@ -87,43 +87,70 @@ tear_down(void **state)
     return 0;
 }
 
-static void
-end_and_recycle(struct fixture *f, bool tidy)
+static int
+truncate_at(const struct fixture *f, const char *path, off_t length)
 {
-    for (int i = 0; i < 4; i++) { /* the others that were made ahead */
-        char name[32];
+    CLEANUP(file_cleanup_close) int fd = openat(f->temp.spool.dir_fd, path, O_WRONLY);
 
-        snprintf(name, sizeof name, ATTEMPT_DIR_PREPARED "spare.%d", i);
-        assert_int_equal(file_remove_tree(f->temp.spool.dir_fd, name), 0);
-    }
-    spare_strip(&f->temp.spool, NAME, tidy);
-    assert_int_equal(look(f, NAME, ENVIRONMENT_VARS).st_size, 0);
+    return ftruncate(fd, length);
+}
+
+/* Neither file nor its content: at most its length. */
+static void
+expect_no_secret(const struct fixture *f, const char *dir, const char *part)
+{
+    CLEANUP(buf_free) struct buf text = {0};
+    char path[160];
+
+    snprintf(path, sizeof path, "%s/%s", dir, part);
+    if (file_read(f->temp.spool.dir_fd, path, 8192, &text) == 0)
+        for (size_t i = 0; i < text.len; i++)
+            assert_int_equal(text.data[i], '\0');
+}
+
+/* Returns whether it may serve again. */
+static bool
+end(struct fixture *f, bool tidy)
+{
+    bool whole;
+
+    whole = spare_strip(&f->temp.spool, NAME, tidy);
+    expect_no_secret(f, NAME, ENVIRONMENT_VARS);
     assert_int_equal(look(f, NAME, ENVIRONMENT_SPEC).st_ino, 0);
     assert_int_equal(look(f, NAME, REQUEST_OUTPUTS).st_ino, 0);
     assert_int_equal(look(f, NAME, JOURNAL_FILE).st_size, 6); /* may be asked for again */
     assert_int_equal(look(f, NAME, ATTEMPT_DIR_OFFER).st_size, 6);
+    assert_int_equal(look(f, NAME, "left").st_ino, 0);
     assert_int_equal(renameat(f->temp.spool.dir_fd, NAME, f->temp.spool.done_fd, NAME), 0);
-    assert_int_equal(spare_recycle(&f->temp.spool, NAME), 0);
+    return whole;
+}
+
+static void
+end_and_reuse(struct fixture *f)
+{
+    int fd;
+
+    assert_true(end(f, true));
+    fd = spare_reuse(&f->temp.spool, NAME, SPARE);
+    assert_true(fd != -1);
+    close(fd);
 }
 
 static void
 expect_clean(const struct fixture *f)
 {
-    struct stat blank = look(f, SPARE, JOURNAL_BLANK);
-
     static const mode_t modes[] = {S_IFDIR | 0700, S_IFIFO | 0600, S_IFREG | 0600, S_IFREG | 0600};
+    struct stat journal = look(f, SPARE, JOURNAL_FILE);
 
-    assert_int_equal(f->temp.spool.spares, 1);
     assert_int_equal(faccessat(f->temp.spool.done_fd, NAME, F_OK, 0), -1);
-    assert_int_equal(look(f, SPARE, JOURNAL_FILE).st_ino, 0);
-    assert_int_equal(look(f, SPARE, "left").st_ino, 0);
-    assert_true(blank.st_ino == 0 || (blank.st_size == 0 && blank.st_mode == (S_IFREG | 0600)));
-    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-        assert_int_equal(look(f, SPARE, parts[i]).st_mode, modes[i]);
-        if (i > 0)
-            assert_int_equal(look(f, SPARE, parts[i]).st_size, 0);
-    }
-    assert_int_equal(unlinkat(f->temp.spool.dir_fd, SPARE REQUEST_WORK, AT_REMOVEDIR), 0);
+    assert_true(journal.st_ino == 0 ||
+                (journal.st_size == 0 && journal.st_mode == (S_IFREG | 0600)));
+    assert_int_equal(look(f, SPARE, ATTEMPT_DIR_OFFER).st_size, 0);
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        if (i < 2 || look(f, SPARE, parts[i]).st_ino != 0)
+            assert_int_equal(look(f, SPARE, parts[i]).st_mode, modes[i]);
+    expect_no_secret(f, SPARE, ENVIRONMENT_VARS);
+    assert_int_equal(unlinkat(f->temp.spool.dir_fd, SPARE "/" REQUEST_WORK, AT_REMOVEDIR), 0);
 }
 
 static bool
@@ -139,62 +166,49 @@ test_what_was_not_touched_serves_again(void **state)
 
     ino_t journal = look(f, NAME, JOURNAL_FILE).st_ino;
 
-    end_and_recycle(f, true);
+    end_and_reuse(f);
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
         assert_true(is_the_same(f, i));
-    assert_int_equal(look(f, SPARE, JOURNAL_BLANK).st_ino, journal);
+    assert_int_equal(look(f, SPARE, JOURNAL_FILE).st_ino, journal);
     expect_clean(f);
 }
 
 /* It would find the next attempt's records in it. */
 static void
-test_a_journal_that_is_read_is_no_blank_one(void **state)
+test_a_journal_that_is_read_does_not_serve(void **state)
 {
     struct fixture *f = *state;
     char text[8] = "";
     int fd = openat(f->temp.spool.dir_fd, NAME "/" JOURNAL_FILE, O_RDONLY);
 
     assert_true(fd != -1);
-    end_and_recycle(f, true);
-    assert_int_equal(look(f, SPARE, JOURNAL_BLANK).st_ino, 0);
+    end_and_reuse(f);
+    assert_int_equal(look(f, SPARE, JOURNAL_FILE).st_ino, 0);
     assert_int_equal(read(fd, text, sizeof text), 6);
     close(fd);
     expect_clean(f);
 }
 
+/* Somebody may still be in it. */
 static void
-test_a_blank_one_is_not_a_programs(void **state)
+test_one_that_left_processes_does_not_serve(void **state)
 {
     struct fixture *f = *state;
-    int fd = openat(f->temp.spool.dir_fd, NAME "/" JOURNAL_FILE, O_RDONLY);
 
-    put(f, NAME "/" JOURNAL_BLANK);
-    end_and_recycle(f, true);
-    assert_int_equal(look(f, SPARE, JOURNAL_BLANK).st_ino, 0);
-    close(fd);
-    expect_clean(f);
+    assert_false(end(f, false));
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(look(f, SPOOL_DONE "/" NAME, parts[i]).st_ino, 0);
 }
 
-/* Somebody may still be in it.  A descriptor each keeps the inodes' numbers from being given again. */
+/* The next attempt would take the reason for its own. */
 static void
-test_nothing_of_one_that_left_processes(void **state)
+test_one_that_is_lost_does_not_serve(void **state)
 {
     struct fixture *f = *state;
-    int fds[3];
 
-    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
-        char path[160];
-
-        snprintf(path, sizeof path, NAME "/%s", parts[i]);
-        fds[i] = openat(f->temp.spool.dir_fd, path, O_RDONLY | O_NONBLOCK);
-        assert_true(fds[i] != -1);
-    }
-    end_and_recycle(f, false);
-    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
-        assert_false(is_the_same(f, i));
-        close(fds[i]);
-    }
-    expect_clean(f);
+    put(f, NAME "/" ATTEMPT_DIR_LOST);
+    assert_false(end(f, true));
+    assert_int_equal(look(f, SPOOL_DONE "/" NAME, ATTEMPT_DIR_LOST).st_size, 6);
 }
 
 static void
@@ -203,7 +217,7 @@ test_files_in_the_working_directory_are_removed(void **state)
     struct fixture *f = *state;
 
     put(f, NAME "/" REQUEST_WORK "/large");
-    end_and_recycle(f, true);
+    end_and_reuse(f);
     expect_clean(f);
 }
 
@@ -218,7 +232,7 @@ test_a_text_with_a_second_name_is_not_used_again(void **state)
         snprintf(path, sizeof path, NAME "/%s", parts[i]);
         assert_int_equal(linkat(f->temp.spool.dir_fd, path, f->temp.spool.dir_fd, parts[i], 0), 0);
     }
-    end_and_recycle(f, true);
+    end_and_reuse(f);
     for (size_t i = 2; i < ARRAY_LEN(parts); i++)
         assert_int_equal(look(f, ".", parts[i]).st_size, 6); /* whose ever it is */
     expect_clean(f);
@@ -237,7 +251,7 @@ test_links_in_place_of_parts_are_not_followed(void **state)
     assert_int_equal(symlinkat("../place", f->temp.spool.dir_fd, NAME "/" REQUEST_WORK), 0);
     assert_int_equal(unlinkat(f->temp.spool.dir_fd, NAME "/" REQUEST_CTL, 0), 0);
     put(f, NAME "/" REQUEST_CTL);
-    end_and_recycle(f, true);
+    end_and_reuse(f);
     assert_int_equal(look(f, ".", "theirs").st_size, 6);
     expect_clean(f);
 }
@@ -249,31 +263,43 @@ test_changed_modes_are_not_inherited(void **state)
 
     assert_int_equal(fchmodat(f->temp.spool.dir_fd, NAME "/" REQUEST_WORK, 0777, 0), 0);
     assert_int_equal(fchmodat(f->temp.spool.dir_fd, NAME "/" REQUEST_CTL, 0666, 0), 0);
-    end_and_recycle(f, true);
+    end_and_reuse(f);
     expect_clean(f);
 }
 
 static void
-test_a_changed_directory_is_removed(void **state)
+test_a_changed_directory_does_not_serve(void **state)
 {
     struct fixture *f = *state;
 
     assert_int_equal(fchmodat(f->temp.spool.dir_fd, NAME, 0755, 0), 0);
-    end_and_recycle(f, true);
-    assert_int_equal(f->temp.spool.spares, 0);
-    assert_int_equal(look(f, ".", ATTEMPT_DIR_PREPARED "spare.0").st_ino, 0);
+    assert_false(end(f, true));
+}
+
+/* What is written over it is about as long, and no block of the disk is given up. */
+static void
+test_a_text_keeps_its_length(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP(buf_free) struct buf text = {0};
+
+    end_and_reuse(f);
+    assert_int_equal(look(f, SPARE, ENVIRONMENT_VARS).st_size, 6);
+    assert_int_equal(file_fill(f->temp.spool.dir_fd, SPARE "/" ENVIRONMENT_VARS, 0600, "short", 5),
+                     0);
+    assert_int_equal(file_read(f->temp.spool.dir_fd, SPARE "/" ENVIRONMENT_VARS, 100, &text), 0);
+    assert_int_equal(text.len, 5);
+    assert_memory_equal(text.data, "short", 5);
 }
 
 static void
-test_there_are_enough(void **state)
+test_a_long_text_is_given_up(void **state)
 {
     struct fixture *f = *state;
 
-    f->temp.spool.spares = MOST;
-    assert_int_equal(renameat(f->temp.spool.dir_fd, NAME, f->temp.spool.done_fd, NAME), 0);
-    assert_int_equal(spare_recycle(&f->temp.spool, NAME), -1);
-    assert_int_equal(errno, ENOSPC);
-    assert_int_equal(faccessat(f->temp.spool.done_fd, NAME, F_OK, 0), 0);
+    assert_int_equal(truncate_at(f, NAME "/" ENVIRONMENT_VARS, 1 << 20), 0);
+    end_and_reuse(f);
+    assert_int_equal(look(f, SPARE, ENVIRONMENT_VARS).st_size, 0);
 }
 
 /* A program without root's rights can make what the worker cannot remove. */
@@ -281,32 +307,45 @@ static void
 test_what_could_not_be_removed_does_not_serve(void **state)
 {
     struct fixture *f = *state;
-    int fd;
+    int top, fd;
 
-    assert_int_equal(renameat(f->temp.spool.dir_fd, NAME, f->temp.spool.done_fd, NAME), 0);
-    fd = openat(f->temp.spool.done_fd, NAME "/" REQUEST_WORK, O_RDONLY | O_DIRECTORY);
-    assert_int_equal(file_create(fd, "left", 0600, "secret", 6), 0);
+    assert_int_equal(mkdirat(f->temp.spool.dir_fd, NAME "/deep", 0700), 0);
+    top = fd = openat(f->temp.spool.dir_fd, NAME "/deep", O_RDONLY | O_DIRECTORY);
+    for (int i = 0; i < DEEP; i++) {
+        int below;
+
+        assert_int_equal(mkdirat(fd, "d", 0700), 0);
+        below = openat(fd, "d", O_RDONLY | O_DIRECTORY);
+        if (fd != top)
+            close(fd);
+        fd = below;
+    }
+    assert_false(end(f, true));
+    assert_int_equal(renameat(top, HALF_WAY, top, "half"), 0); /* for tear_down() */
     close(fd);
-    f->temp.spool.spares = 4; /* behind those that were made ahead */
-    assert_int_equal(spare_recycle(&f->temp.spool, NAME), 0);
-    assert_int_equal(f->temp.spool.spares, 4);
-    assert_int_equal(faccessat(f->temp.spool.done_fd, NAME, F_OK, 0), -1);
-    assert_int_equal(look(f, ".", ATTEMPT_DIR_PREPARED "spare.4").st_ino, 0);
+    close(top);
 }
 
-/* What has the name of the next spare is a leftover. */
+/* Of a try that was cut off. */
 static void
 test_a_leftover_is_not_in_the_way(void **state)
 {
     struct fixture *f = *state;
 
-    assert_int_equal(renameat(f->temp.spool.dir_fd, NAME, f->temp.spool.done_fd, NAME), 0);
-    assert_int_equal(mkdirat(f->temp.spool.dir_fd, ATTEMPT_DIR_PREPARED "spare.4", 0700), 0);
-    put(f, ATTEMPT_DIR_PREPARED "spare.4/left");
-    f->temp.spool.spares = 4;
-    assert_int_equal(spare_recycle(&f->temp.spool, NAME), 0);
-    assert_int_equal(f->temp.spool.spares, 5);
-    assert_int_equal(look(f, ATTEMPT_DIR_PREPARED "spare.4", "left").st_ino, 0);
+    assert_int_equal(mkdirat(f->temp.spool.dir_fd, SPARE, 0700), 0);
+    put(f, SPARE "/left");
+    end_and_reuse(f);
+    assert_int_equal(look(f, SPARE, "left").st_ino, 0);
+    expect_clean(f);
+}
+
+static void
+test_what_is_not_there_cannot_serve(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(spare_reuse(&f->temp.spool, NAME, SPARE), -1);
+    assert_int_equal(faccessat(f->temp.spool.dir_fd, SPARE, F_OK, 0), -1);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -316,17 +355,19 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_what_was_not_touched_serves_again),
-        TEST(test_a_journal_that_is_read_is_no_blank_one),
-        TEST(test_a_blank_one_is_not_a_programs),
-        TEST(test_nothing_of_one_that_left_processes),
+        TEST(test_a_journal_that_is_read_does_not_serve),
+        TEST(test_one_that_left_processes_does_not_serve),
+        TEST(test_one_that_is_lost_does_not_serve),
         TEST(test_files_in_the_working_directory_are_removed),
         TEST(test_a_text_with_a_second_name_is_not_used_again),
         TEST(test_links_in_place_of_parts_are_not_followed),
         TEST(test_changed_modes_are_not_inherited),
-        TEST(test_a_changed_directory_is_removed),
+        TEST(test_a_changed_directory_does_not_serve),
+        TEST(test_a_text_keeps_its_length),
+        TEST(test_a_long_text_is_given_up),
         TEST(test_what_could_not_be_removed_does_not_serve),
         TEST(test_a_leftover_is_not_in_the_way),
-        TEST(test_there_are_enough),
+        TEST(test_what_is_not_there_cannot_serve),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

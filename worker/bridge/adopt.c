@@ -17,13 +17,15 @@
 #define PATH_SIZE (IDENT_NAME_SIZE + 16)
 #define UNREAD_MS 10000
 
+/* One that was begun: an empty one is as good as none. */
 static bool
 has_journal(const struct bridge *b, const char *text)
 {
     char path[PATH_SIZE];
+    struct stat st;
 
     snprintf(path, sizeof path, "%.*s/" JOURNAL_FILE, IDENT_NAME_SIZE, text);
-    return faccessat(b->spool.dir_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    return fstatat(b->spool.dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0;
 }
 
 static enum journal_read

@@ -12,11 +12,58 @@
 #include "proto/limits.h"
 #include "worker/bridge/environment.h"
 #include "worker/bridge/executors.h"
-#include "worker/bridge/spare.h"
 
 #define HEAD_BYTES UUID_TEXT_SIZE /* of an offer's file: the boot's id and a newline */
 #define PATH_SIZE (IDENT_NAME_SIZE + 16)
 #define FILE_MODE 0600
+#define AHEAD 4
+
+static char *
+spare_name(size_t number, char out[static PATH_SIZE])
+{
+    snprintf(out, PATH_SIZE, ATTEMPT_DIR_PREPARED "spare.%zu", number);
+    return out;
+}
+
+/* Its files, too: to fill one costs less than to make it. */
+static int
+make_spare(struct spool *spool, struct done *done)
+{
+    char name[PATH_SIZE];
+    CLEANUP(file_cleanup_close) int fd = done_dir(done, spool, spare_name(spool->spares, name));
+
+    if (fd == -1 || file_fill(fd, ATTEMPT_DIR_OFFER, FILE_MODE, "", 0) == -1 ||
+        file_fill(fd, ENVIRONMENT_VARS, FILE_MODE, "", 0) == -1)
+        return -1;
+    spool->spares++;
+    return 0;
+}
+
+int
+attempt_dir_make_ahead(struct spool *spool, struct done *done)
+{
+    while (spool->spares < AHEAD)
+        if (make_spare(spool, done) == -1)
+            return -1;
+    return 0;
+}
+
+/* Give one that was made ahead its name.  Returns its descriptor, or -1: there is none. */
+static int
+take_spare(struct spool *spool, const char *name)
+{
+    char spare[PATH_SIZE];
+
+    if (spool->spares == 0)
+        return -1;
+    if (renameat(spool->dir_fd, spare_name(spool->spares - 1, spare), spool->dir_fd, name) == -1) {
+        if (errno == ENOENT) /* somebody has removed it */
+            spool->spares--;
+        return -1;
+    }
+    spool->spares--;
+    return openat(spool->dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
 
 static char *
 prepared_name(const struct attempt *a, char out[static PATH_SIZE])
@@ -61,7 +108,7 @@ fill(const struct spool *spool, const struct attempt *a, int fd)
 }
 
 int
-attempt_dir_prepare(struct spool *spool, struct attempt *a)
+attempt_dir_prepare(struct spool *spool, struct done *done, struct attempt *a)
 {
     CLEANUP(file_cleanup_close) int fd = -1;
     char name[PATH_SIZE];
@@ -69,9 +116,9 @@ attempt_dir_prepare(struct spool *spool, struct attempt *a)
     if (a->prepared)
         return 0;
     prepared_name(a, name);
-    fd = spare_take(spool, name);
+    fd = take_spare(spool, name);
     if (fd == -1)
-        fd = spare_new(spool, name, runs_program(a));
+        fd = done_dir(done, spool, name);
     if (fd == -1 || fill(spool, a, fd) == -1)
         return -1;
     a->prepared = true;
@@ -79,11 +126,11 @@ attempt_dir_prepare(struct spool *spool, struct attempt *a)
 }
 
 int
-attempt_dir_take(struct spool *spool, struct attempt *a)
+attempt_dir_take(struct spool *spool, struct done *done, struct attempt *a)
 {
     char name[PATH_SIZE];
 
-    if (attempt_dir_prepare(spool, a) == -1)
+    if (attempt_dir_prepare(spool, done, a) == -1)
         return -1;
     /* Fails where a directory of that name is not empty: one attempt is granted once. */
     if (renameat(spool->dir_fd, prepared_name(a, name), spool->dir_fd, a->text) == -1)

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "worker/bridge/attempt.h"
+#include "worker/bridge/done.h"
 #include "worker/bridge/spool.h"
 
 /* The directory of an attempt in the spool: everything that is needed to go on with it
@@ -13,15 +14,20 @@
 #define ATTEMPT_DIR_OFFER                                                                          \
     "offer" /* in it: the boot's id and a newline, then the offer as it came */
 
+#define ATTEMPT_DIR_LOST "lost" /* why it is (lost.c) */
+
 /* No attempt's name begins so: a task's id is a UUID. */
 #define ATTEMPT_DIR_PREPARED "new."
 
+/* Make a few ahead, without a name of their own, where time matters less.  0, or -1 with errno: then the next attempt tells. */
+int attempt_dir_make_ahead(struct spool *spool, struct done *done) MUST_CHECK;
+
 /* Make it under the other name, unless that was done.  0, or -1 with errno; what is left then is
  * removed by attempt_dir_remove(). */
-int attempt_dir_prepare(struct spool *spool, struct attempt *attempt) MUST_CHECK;
+int attempt_dir_prepare(struct spool *spool, struct done *done, struct attempt *attempt) MUST_CHECK;
 
 /* Granted: give it its name; prepares it if need be.  0, or -1 with errno. */
-int attempt_dir_take(struct spool *spool, struct attempt *attempt) MUST_CHECK;
+int attempt_dir_take(struct spool *spool, struct done *done, struct attempt *attempt) MUST_CHECK;
 
 /* Remove it under whichever name it has.  -1 after logging: something is left. */
 int attempt_dir_remove(const struct spool *spool, struct attempt *attempt) MUST_CHECK;

@@ -95,16 +95,17 @@ set_note(struct bridge *b)
         b->note[0] = '\0';
 }
 
-/* What is confirmed makes room for new work. */
+/* What is confirmed makes room for new work.  As many directories as may be kept are enough for those that run, too. */
 static void
-expire(struct bridge *b)
+limit_done(struct bridge *b)
 {
     const struct done_limits limits = {.keep_s = b->settings.keep_s,
                                        .count = b->settings.done_max,
+                                       .enough = b->settings.done_max - b->settings.slots,
                                        .bytes = b->settings.spool_max_bytes - sender_bytes(b),
                                        .mark_ms = b->settings.claim_wait_ms};
 
-    done_expire(&b->done, &b->spool, &limits);
+    done_limit(&b->done, &limits);
 }
 
 static void
@@ -117,7 +118,8 @@ on_tick(void *ctx)
     offers_give_back(b);
     done_move_late(&b->done, &b->spool);
     adopt_sweep(b);
-    expire(b);
+    limit_done(b);
+    done_expire(&b->done, &b->spool);
     look_at_room(b);
     set_note(b);
     consumer_adjust(b);
@@ -188,6 +190,7 @@ bridge_open(struct bridge *b)
         return rc == SPOOL_IN_USE ? SPOOL_IN_USE : EX_OSERR;
     if (wait_for_spawner(&b->spool) == -1 || done_scan(&b->done, &b->spool) == -1)
         return EX_OSERR;
+    limit_done(b);
     executors_discover(&b->executors, b->settings.executor_dir);
     if (open_modules(b) == -1)
         return EX_OSERR;

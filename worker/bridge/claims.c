@@ -51,7 +51,7 @@ prepare(void *ctx)
             loop_wake(b->loop, prepare, b);
             return;
         }
-        if (attempt_dir_prepare(&b->spool, a) == -1) {
+        if (attempt_dir_prepare(&b->spool, &b->done, a) == -1) {
             log_debug("attempt=%s cannot be prepared: %m", a->text);
             return;
         }

@@ -26,12 +26,13 @@ struct done_entry {
     char name[IDENT_NAME_SIZE];
     int64_t written_s; /* wall clock: only for the order of those that were there before */
     int64_t since_ns;  /* CLOCK_BOOTTIME, at the earliest the start of the program */
-    bool is_mark, tidy;
+    bool is_mark;
+    bool whole; /* may serve again */
     int64_t bytes;
 };
 
 static struct done_entry *
-describe(const struct spool *spool, const char *name, bool tidy)
+describe(const struct spool *spool, const char *name, bool whole)
 {
     struct done_entry *e = mem_alloc(sizeof *e);
     char path[IDENT_NAME_SIZE + sizeof JOURNAL_FILE + 1];
@@ -46,7 +47,7 @@ describe(const struct spool *spool, const char *name, bool tidy)
         e->is_mark = true;
     }
     e->since_ns = clock_boot_ns();
-    e->tidy = tidy;
+    e->whole = whole;
     return e;
 }
 
@@ -121,13 +122,51 @@ done_scan(struct done *done, const struct spool *spool)
     return 0;
 }
 
+/* By a clock that nobody sets: what is kept here is the only copy of what the broker may have lost. */
+static int64_t
+age_ns(const struct done_list *list)
+{
+    return clock_boot_ns() - list->first->since_ns;
+}
+
+static bool
+journal_is_over(const struct done *done)
+{
+    const struct done_limits *limits = &done->limits;
+
+    return done->journals.first != NULL &&
+           (age_ns(&done->journals) >= limits->keep_s * NS_PER_S ||
+            (int64_t)done->journals.count > limits->count || done->bytes > limits->bytes);
+}
+
+static bool
+mark_is_over(const struct done *done)
+{
+    const struct done_limits *limits = &done->limits;
+    int64_t age = done->marks.first != NULL ? age_ns(&done->marks) : 0;
+
+    return done->marks.first != NULL && age >= limits->mark_ms * CLOCK_MS_NS &&
+           (age >= limits->keep_s * NS_PER_S || (int64_t)done->marks.count > limits->count);
+}
+
+static void
+remove_first(struct done *done, const struct spool *spool, struct done_list *list)
+{
+    struct done_entry *e = take_first(done, list);
+
+    if (file_remove_tree(spool->done_fd, e->name) == -1)
+        log_warn("attempt=%s: cannot be removed from " SPOOL_DONE ": %m", e->name);
+    free(e);
+}
+
 static int
 move_now(struct done *done, const struct spool *spool, const char *name, bool tidy)
 {
-    spare_strip(spool, name, tidy);
+    bool whole = spare_strip(spool, name, tidy);
+
     if (renameat(spool->dir_fd, name, spool->done_fd, name) == -1)
         return -1;
-    append(done, describe(spool, name, tidy));
+    append(done, describe(spool, name, whole));
     return 0;
 }
 
@@ -200,47 +239,36 @@ done_sync_marks(struct done *done, const struct spool *spool)
         log_warn("spool=%s dir=" SPOOL_DONE ": cannot be synced: %m", spool->path);
 }
 
-/* By a clock that nobody sets: what is kept here is the only copy of what the broker may have lost. */
-static int64_t
-age_ns(const struct done_list *list)
+void
+done_limit(struct done *done, const struct done_limits *limits)
 {
-    return clock_boot_ns() - list->first->since_ns;
-}
-
-static bool
-journal_is_over(const struct done *done, const struct done_limits *limits)
-{
-    return age_ns(&done->journals) >= limits->keep_s * NS_PER_S ||
-           (int64_t)done->journals.count > limits->count || done->bytes > limits->bytes;
-}
-
-static bool
-mark_is_over(const struct done *done, const struct done_limits *limits)
-{
-    int64_t age = age_ns(&done->marks);
-
-    return age >= limits->mark_ms * CLOCK_MS_NS &&
-           (age >= limits->keep_s * NS_PER_S || (int64_t)done->marks.count > limits->count);
-}
-
-static void
-remove_first(struct done *done, struct spool *spool, struct done_list *list)
-{
-    struct done_entry *e = take_first(done, list);
-
-    if ((!e->tidy || e->is_mark || spare_recycle(spool, e->name) == -1) &&
-        file_remove_tree(spool->done_fd, e->name) == -1)
-        log_warn("attempt=%s: cannot be removed from " SPOOL_DONE ": %m", e->name);
-    free(e);
+    done->limits = *limits;
 }
 
 void
-done_expire(struct done *done, struct spool *spool, const struct done_limits *limits)
+done_expire(struct done *done, const struct spool *spool)
 {
-    while (done->journals.first != NULL && journal_is_over(done, limits))
+    while (journal_is_over(done))
         remove_first(done, spool, &done->journals);
-    while (done->marks.first != NULL && mark_is_over(done, limits))
+    while (mark_is_over(done))
         remove_first(done, spool, &done->marks);
+}
+
+int
+done_dir(struct done *done, const struct spool *spool, const char *name)
+{
+    struct done_entry *e;
+    int fd = -1;
+
+    if (done->journals.first == NULL || !done->journals.first->whole ||
+        (int64_t)done->journals.count < done->limits.enough)
+        return spare_new(spool, name);
+    e = take_first(done, &done->journals);
+    fd = spare_reuse(spool, e->name, name);
+    if (fd == -1 && file_remove_tree(spool->done_fd, e->name) == -1)
+        log_warn("attempt=%s: cannot be removed from " SPOOL_DONE ": %m", e->name);
+    free(e);
+    return fd != -1 ? fd : spare_new(spool, name);
 }
 
 void

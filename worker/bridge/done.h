@@ -16,7 +16,18 @@ struct done_list {
     size_t count;
 };
 
+/* What may lie there. */
+struct done_limits {
+    int64_t keep_s; /* age */
+    int64_t count;
+    int64_t enough; /* journals: with so many the oldest's directory serves again */
+    int64_t bytes;  /* below 0 = nothing */
+    int64_t
+        mark_ms; /* marks stay for so long whatever the others say: grants may be on their way */
+};
+
 struct done {
+    struct done_limits limits;
     struct done_list journals, marks;
     struct done_list late; /* what could not be moved yet; no bytes */
     int64_t bytes;
@@ -44,18 +55,16 @@ bool done_is_marked(const struct spool *spool, const char *name);
 /* Is the journal of the attempt there? */
 bool done_has(const struct spool *spool, const char *name);
 
-/* What may lie there. */
-struct done_limits {
-    int64_t keep_s; /* age */
-    int64_t count;
-    int64_t bytes; /* below 0 = nothing */
-    int64_t
-        mark_ms; /* marks stay for so long whatever the others say: grants may be on their way */
-};
+/* From now on no more than that may lie there.  Before the first call nothing may. */
+void done_limit(struct done *done, const struct done_limits *limits);
 
-/* Remove the oldest, or make spares of them, until the rest is within the limits.  Marks have no bytes.  Ages count by CLOCK_BOOTTIME, from the
+/* Remove the oldest until the rest is within the limits.  Marks have no bytes.  Ages count by CLOCK_BOOTTIME, from the
  * start of the program for what was there before: a clock that is set ends none. */
-void done_expire(struct done *done, struct spool *spool, const struct done_limits *limits);
+void done_expire(struct done *done, const struct spool *spool);
+
+/* A directory of that name below the spool for a new attempt: the oldest's (spare_reuse()) where enough are kept, or a new
+ * one.  Returns its descriptor, or -1 with errno: what is left then is removed by the next one of that name. */
+int done_dir(struct done *done, const struct spool *spool, const char *name) MUST_CHECK;
 
 void done_free(struct done *done);
 

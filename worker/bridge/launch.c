@@ -89,7 +89,7 @@ launch_start(struct bridge *b, struct attempt *a)
     char why[160];
 
     attempt_set(&b->attempts, a, AT_STARTING);
-    if (attempt_dir_take(&b->spool, a) == -1) {
+    if (attempt_dir_take(&b->spool, &b->done, a) == -1) {
         snprintf(why, sizeof why, "its directory cannot be made: %s", strerror(errno));
         pause_starts(b, why);
         closing_decline(b, a, why);

@@ -18,7 +18,6 @@
 #include "worker/bridge/bridge.h"
 #include "worker/runner/cgroup.h"
 
-#define LOST_FILE "lost"
 #define LOST_BYTES 256
 #define ENVIRON_BYTES (4u * 1024u * 1024u)
 #define ROUNDS 50
@@ -112,9 +111,9 @@ write_down(struct bridge *b, const struct attempt *a)
     char path[PATH_SIZE], text[LOST_BYTES];
     int n = snprintf(text, sizeof text, "%s %u\n", a->lost_cause, a->left_behind);
 
-    snprintf(path, sizeof path, "%s/" LOST_FILE, a->text);
+    snprintf(path, sizeof path, "%s/" ATTEMPT_DIR_LOST, a->text);
     if (file_replace(b->spool.dir_fd, path, 0600, text, (size_t)n) == -1)
-        log_warn("attempt=%s file=" LOST_FILE ": %m", a->text);
+        log_warn("attempt=%s file=" ATTEMPT_DIR_LOST ": %m", a->text);
 }
 
 static const char *
@@ -156,7 +155,7 @@ lost_recall(struct bridge *b, struct attempt *a)
     char path[PATH_SIZE], word[32];
     unsigned left;
 
-    snprintf(path, sizeof path, "%s/" LOST_FILE, a->text);
+    snprintf(path, sizeof path, "%s/" ATTEMPT_DIR_LOST, a->text);
     if (file_read(a->in_done ? b->spool.done_fd : b->spool.dir_fd, path, LOST_BYTES, &text) == -1 ||
         text.len == 0 || sscanf(text.data, "%31s %u", word, &left) != 2)
         return false;

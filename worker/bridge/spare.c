@@ -17,21 +17,12 @@
 #include "worker/runner/journal.h"
 #include "worker/runner/request.h"
 
-#define AHEAD 4
-#define MOST 512 /* what a busy worker starts until the next look at what is kept for too long */
-#define PATH_SIZE (IDENT_NAME_SIZE + 16)
 #define DIR_MODE 0700
 #define FILE_MODE 0600
+#define BLANK_BYTES 8192 /* few offers are longer */
 
-/* What a spare has beside its FIFO and its directory: written by attempt_dir.c without being made. */
-static const char *const texts[] = {ATTEMPT_DIR_OFFER, ENVIRONMENT_VARS};
-
-static char *
-spare_name(size_t number, char out[static PATH_SIZE])
-{
-    snprintf(out, PATH_SIZE, ATTEMPT_DIR_PREPARED "spare.%zu", number);
-    return out;
-}
+/* What a program may change, and a spare has as it was made. */
+enum { HAS_WORK = 1, HAS_CTL = 2, HAS_ALL = HAS_WORK | HAS_CTL };
 
 static int
 open_dir(int dir_fd, const char *name)
@@ -39,19 +30,17 @@ open_dir(int dir_fd, const char *name)
     return openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* What only a program needs; what is there already is as it should be.  The FIFO is the runner's: made here, it is
- * there before the grant. */
+/* What only a program needs.  The FIFO is the runner's: made here, it is there before the grant. */
 static int
-complete(int fd)
+complete(int fd, unsigned has)
 {
-    if ((mkfifoat(fd, REQUEST_CTL, FILE_MODE) == -1 && errno != EEXIST) ||
-        (mkdirat(fd, REQUEST_WORK, DIR_MODE) == -1 && errno != EEXIST))
+    if ((has & HAS_CTL) == 0 && mkfifoat(fd, REQUEST_CTL, FILE_MODE) == -1)
         return -1;
-    return 0;
+    return (has & HAS_WORK) == 0 ? mkdirat(fd, REQUEST_WORK, DIR_MODE) : 0;
 }
 
 int
-spare_new(const struct spool *spool, const char *name, bool for_program)
+spare_new(const struct spool *spool, const char *name)
 {
     CLEANUP(file_cleanup_close) int fd = -1;
 
@@ -61,50 +50,7 @@ spare_new(const struct spool *spool, const char *name, bool for_program)
          mkdirat(spool->dir_fd, name, DIR_MODE) == -1))
         return -1;
     fd = open_dir(spool->dir_fd, name);
-    if (fd == -1 || (for_program && complete(fd) == -1))
-        return -1;
-    return file_take(&fd);
-}
-
-static int
-add_texts(int fd)
-{
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-        if (file_fill(fd, texts[i], FILE_MODE, "", 0) == -1)
-            return -1;
-    return 0;
-}
-
-int
-spare_make(struct spool *spool)
-{
-    char name[PATH_SIZE];
-
-    while (spool->spares < AHEAD) {
-        CLEANUP(file_cleanup_close)
-        int fd = spare_new(spool, spare_name(spool->spares, name), true);
-
-        if (fd == -1 || add_texts(fd) == -1)
-            return -1;
-        spool->spares++;
-    }
-    return 0;
-}
-
-int
-spare_take(struct spool *spool, const char *name)
-{
-    char spare[PATH_SIZE];
-
-    if (spool->spares == 0)
-        return -1;
-    if (renameat(spool->dir_fd, spare_name(spool->spares - 1, spare), spool->dir_fd, name) == -1) {
-        if (errno == ENOENT) /* somebody has removed it */
-            spool->spares--;
-        return -1;
-    }
-    spool->spares--;
-    return open_dir(spool->dir_fd, name);
+    return fd != -1 && complete(fd, 0) == 0 ? file_take(&fd) : -1;
 }
 
 /* Is it what was made here, under no other name besides?  (A program may do with its directory what it likes.) */
@@ -146,158 +92,145 @@ is_untouched_fifo(int dir_fd, const char *name)
            is_ours(&st, S_IFIFO | FILE_MODE);
 }
 
-/* Empty a file that is as it was made but for its content; false when it is not. */
+/* Take away what an open file says; false when that is not only ours.  What is to be written there next is about as long, so it
+ * keeps its length: to give up a block of the disk and get another costs four times as much as to write over it. */
 static bool
-empty_text(int dir_fd, const char *name)
+blank_text(int fd)
 {
-    CLEANUP(file_cleanup_close) int fd = -1;
+    static const char nothing[BLANK_BYTES];
     struct stat st;
 
-    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == -1 || !is_ours(&st, S_IFREG | FILE_MODE))
+    if (fd == -1 || fstat(fd, &st) == -1 || !is_ours(&st, S_IFREG | FILE_MODE))
         return false;
-    if (st.st_size == 0)
-        return true;
-    fd = openat(dir_fd, name, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-    return fd != -1 && ftruncate(fd, 0) == 0;
-}
-
-static void
-remove_entry(const char *attempt, int dir_fd, const char *name)
-{
-    if (file_remove_tree(dir_fd, name) == -1)
-        log_warn("attempt=%s file=%s: cannot be removed: %m", attempt, name);
-}
-
-void
-spare_strip(const struct spool *spool, const char *name, bool tidy)
-{
-    static const char *const needless[] = {REQUEST_SOCKET, REQUEST_OUTPUTS, ENVIRONMENT_SPEC};
-    CLEANUP(file_cleanup_close) int fd = open_dir(spool->dir_fd, name);
-
-    if (fd == -1) {
-        log_warn("attempt=%s: cannot be opened: %m", name);
-        return;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(needless); i++)
-        remove_entry(name, fd, needless[i]);
-    if (!tidy || !is_untouched_dir(fd, REQUEST_WORK))
-        remove_entry(name, fd, REQUEST_WORK);
-    if (!tidy || !is_untouched_fifo(fd, REQUEST_CTL))
-        remove_entry(name, fd, REQUEST_CTL);
-    if (!tidy || !empty_text(fd, ENVIRONMENT_VARS))
-        remove_entry(name, fd, ENVIRONMENT_VARS);
+    if (st.st_size > BLANK_BYTES)
+        return ftruncate(fd, 0) == 0;
+    return pwrite(fd, nothing, (size_t)st.st_size, 0) == (ssize_t)st.st_size;
 }
 
 static bool
-is_of_spares(const char *entry)
+blank_file(int dir_fd, const char *name)
 {
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-        if (strcmp(entry, texts[i]) == 0)
-            return true;
-    return strcmp(entry, JOURNAL_BLANK) == 0 || strcmp(entry, REQUEST_WORK) == 0 ||
-           strcmp(entry, REQUEST_CTL) == 0 || strcmp(entry, ".") == 0 || strcmp(entry, "..") == 0;
+    CLEANUP(file_cleanup_close)
+    int fd = openat(dir_fd, name, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+
+    return blank_text(fd);
+}
+
+static int
+remove_entry(const char *attempt, int dir_fd, const char *name)
+{
+    if (file_remove_tree(dir_fd, name) == 0)
+        return 0;
+    log_warn("attempt=%s file=%s: cannot be removed: %m", attempt, name);
+    return -1;
+}
+
+/* Is this entry one that serves again as the program has left it?  Notes which. */
+static bool
+serves_again(int dir_fd, const char *entry, unsigned *has)
+{
+    if (strcmp(entry, REQUEST_WORK) == 0 && is_untouched_dir(dir_fd, entry)) {
+        *has |= HAS_WORK;
+        return true;
+    }
+    if (strcmp(entry, REQUEST_CTL) == 0 && is_untouched_fifo(dir_fd, entry)) {
+        *has |= HAS_CTL;
+        return true;
+    }
+    return strcmp(entry, ENVIRONMENT_VARS) == 0 && blank_file(dir_fd, entry);
+}
+
+/* What may be asked for as long as the attempt is kept. */
+static bool
+is_kept(const char *entry)
+{
+    return strcmp(entry, ATTEMPT_DIR_OFFER) == 0 || strcmp(entry, JOURNAL_FILE) == 0 ||
+           strcmp(entry, ATTEMPT_DIR_LOST) == 0 || strcmp(entry, ".") == 0 ||
+           strcmp(entry, "..") == 0;
+}
+
+static bool
+strip(DIR *dir, const char *name, bool tidy)
+{
+    const struct dirent *d;
+    unsigned has = 0;
+    struct stat st;
+
+    errno = 0;
+    while ((d = readdir(dir)) != NULL) {
+        if (strcmp(d->d_name, ATTEMPT_DIR_LOST) == 0)
+            tidy = false; /* the next attempt would take it for its own */
+        if (!is_kept(d->d_name) && !(tidy && serves_again(dirfd(dir), d->d_name, &has)) &&
+            remove_entry(name, dirfd(dir), d->d_name) == -1)
+            tidy = false;
+        errno = 0;
+    }
+    return tidy && errno == 0 && fstat(dirfd(dir), &st) == 0 && is_ours(&st, S_IFDIR | DIR_MODE) &&
+           (has == HAS_ALL || complete(dirfd(dir), has) == 0);
+}
+
+bool
+spare_strip(const struct spool *spool, const char *name, bool tidy)
+{
+    int fd = open_dir(spool->dir_fd, name);
+    DIR *dir = fd != -1 ? fdopendir(fd) : NULL;
+    bool whole;
+
+    if (dir == NULL) {
+        log_warn("attempt=%s: cannot be opened: %m", name);
+        file_cleanup_close(&fd);
+        return false;
+    }
+    whole = strip(dir, name, tidy);
+    (void)closedir(dir);
+    return whole;
 }
 
 /* No reader may ever find another attempt's records in a journal that it has open (a `report` for something that is
- * done): only one that nobody has may serve again.  That is what a lease for writing asks of the kernel (fcntl(2)).
- * Emptied before it is renamed: file systems keep that order through a power cut. */
-static void
-blank_journal(int dir_fd)
+ * done): only one that nobody has may serve again.  That is what a lease for writing asks of the kernel (fcntl(2)). */
+static bool
+is_read(int fd)
+{
+    return fcntl(fd, F_SETLEASE, F_WRLCK) == -1 || fcntl(fd, F_SETLEASE, F_UNLCK) == -1;
+}
+
+/* Truncated, not written over: that comes before the directory's next name on the disk, too, and file systems keep that order
+ * through a power cut, after which nobody takes one attempt's words for another's. */
+static int
+empty_file(int dir_fd, const char *name)
 {
     CLEANUP(file_cleanup_close)
-    int fd = openat(dir_fd, JOURNAL_FILE, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    int fd = openat(dir_fd, name, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;
 
-    if (fd == -1 || fstat(fd, &st) == -1 || !is_ours(&st, S_IFREG | FILE_MODE) ||
-        fcntl(fd, F_SETLEASE, F_WRLCK) == -1)
-        return;
-    if (fcntl(fd, F_SETLEASE, F_UNLCK) == 0 && ftruncate(fd, 0) == 0)
-        (void)renameat(dir_fd, JOURNAL_FILE, dir_fd, JOURNAL_BLANK);
-}
-
-/* Whatever else lies there. */
-static int
-remove_others(int dir_fd)
-{
-    int fd = open_dir(dir_fd, ".");
-    DIR *dir = fd != -1 ? fdopendir(fd) : NULL;
-    const struct dirent *d;
-    int rc = 0;
-
-    if (dir == NULL) {
-        file_cleanup_close(&fd);
-        return -1;
-    }
-    errno = 0;
-    while (rc == 0 && (d = readdir(dir)) != NULL) {
-        if (!is_of_spares(d->d_name))
-            rc = file_remove_tree(dir_fd, d->d_name);
-        errno = rc == 0 ? 0 : errno;
-    }
-    if (errno != 0) /* readdir()'s, too: what it did not show would stay */
-        rc = -1;
-    (void)closedir(dir);
-    return rc;
-}
-
-/* What strip could not remove must not serve again; what is missing can be made. */
-static bool
-has_only_untouched(int fd)
-{
-    return (is_untouched_dir(fd, REQUEST_WORK) ||
-            faccessat(fd, REQUEST_WORK, F_OK, AT_SYMLINK_NOFOLLOW) == -1) &&
-           (is_untouched_fifo(fd, REQUEST_CTL) ||
-            faccessat(fd, REQUEST_CTL, F_OK, AT_SYMLINK_NOFOLLOW) == -1);
-}
-
-static int
-make_empty(int fd)
-{
-    struct stat st;
-
-    /* A blank that is there already is a program's, who knows of what. */
-    if (fstat(fd, &st) == -1 || !is_ours(&st, S_IFDIR | DIR_MODE) || !has_only_untouched(fd) ||
-        file_remove_tree(fd, JOURNAL_BLANK) == -1)
-        return -1;
-    blank_journal(fd);
-    if (remove_others(fd) == -1)
-        return -1;
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-        if (!empty_text(fd, texts[i]) && (file_remove_tree(fd, texts[i]) == -1 ||
-                                          file_fill(fd, texts[i], FILE_MODE, "", 0) == -1))
-            return -1;
-    return complete(fd);
-}
-
-/* A name of spares, for what lies below done/.  What has it already could not be made whole, or not removed, earlier. */
-static int
-move_to(const struct spool *spool, const char *name, const char *spare)
-{
-    if (renameat(spool->done_fd, name, spool->dir_fd, spare) == 0)
+    if (fd != -1 && fstat(fd, &st) == 0 && is_ours(&st, S_IFREG | FILE_MODE) && !is_read(fd) &&
+        ftruncate(fd, 0) == 0)
         return 0;
-    if ((errno != ENOTEMPTY && errno != EEXIST) || file_remove_tree(spool->dir_fd, spare) == -1)
+    return file_remove_tree(dir_fd, name);
+}
+
+/* The name of one that is made, for what lies below done/.  What has it already is the rest of an earlier try. */
+static int
+move_to(const struct spool *spool, const char *old, const char *name)
+{
+    if (renameat(spool->done_fd, old, spool->dir_fd, name) == 0)
+        return 0;
+    if ((errno != ENOTEMPTY && errno != EEXIST) || file_remove_tree(spool->dir_fd, name) == -1)
         return -1;
-    return renameat(spool->done_fd, name, spool->dir_fd, spare);
+    return renameat(spool->done_fd, old, spool->dir_fd, name);
 }
 
 int
-spare_recycle(struct spool *spool, const char *name)
+spare_reuse(const struct spool *spool, const char *old, const char *name)
 {
     CLEANUP(file_cleanup_close) int fd = -1;
-    char spare[PATH_SIZE];
 
-    if (spool->spares >= MOST) {
-        errno = ENOSPC;
-        return -1;
-    }
     /* The name first: nobody takes what is cut off in the middle for an attempt, or for the mark of one (done.h). */
-    if (move_to(spool, name, spare_name(spool->spares, spare)) == -1)
+    if (move_to(spool, old, name) == -1)
         return -1;
-    fd = open_dir(spool->dir_fd, spare);
-    if (fd != -1 && make_empty(fd) == 0) {
-        spool->spares++;
-        return 0;
-    }
-    remove_entry(name, spool->dir_fd, spare);
-    return 0;
+    fd = open_dir(spool->dir_fd, name);
+    if (fd != -1 && empty_file(fd, JOURNAL_FILE) == 0 && empty_file(fd, ATTEMPT_DIR_OFFER) == 0)
+        return file_take(&fd);
+    (void)remove_entry(old, spool->dir_fd, name);
+    return -1;
 }

@@ -19,7 +19,7 @@ struct spool {
     bool moved; /* it was copied or moved here: what runs by it is not ours to adopt */
     char instance[UUID_TEXT_SIZE];
     char boot_id[UUID_TEXT_SIZE];
-    size_t spares; /* spare.c: empty directories for attempts */
+    size_t spares; /* attempt_dir.c: directories that are made ahead */
 };
 
 /* Make, lock and identify it.  0; SPOOL_IN_USE; or -1.  All logged. */

@@ -9,7 +9,6 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/bridge/bridge.h"
-#include "worker/bridge/spare.h"
 
 /* After the last start or offer: while offers keep coming there is no need of a shorter way. */
 #define QUIET_MS 20
@@ -71,7 +70,7 @@ on_timer(void *ctx)
         standing_soon(b);
         return;
     }
-    if (spare_make(&b->spool) == -1)
+    if (attempt_dir_make_ahead(&b->spool, &b->done) == -1)
         log_debug("spool=%s: no directory can be made ahead: %m", b->spool.path);
     claim.number = make(b);
     claim.free = consumer_free_slots(b);

@@ -15,12 +15,11 @@
  * seq counts 1, 2, 3 ...; crc is CRC-32 (IEEE 802.3) over the head after the crc member, and
  * the payload.  One record = one event = one row (design section 6).
  *
- * The file gets its name once (created O_EXCL, or a blank one renamed where none is) and is flocked before a
- * runner gets it; the runner holds that open file description until the attempt's end, the program never gets it.  So
+ * Its first bytes are written once, to a file that was not there or had none, under an flock: who finds some was here before.  The
+ * runner holds that open file description until the attempt's end, the program never gets it.  So
  * lock taken = a runner has it, or is about to, and there are no pid files. */
 
 #define JOURNAL_FILE "journal"
-#define JOURNAL_BLANK "blank" /* an empty file that may become one */
 #define JOURNAL_MAGIC "HLERJN1\n"
 #define JOURNAL_PAYLOAD_MAX 81920u /* 80 KiB: a 64 KiB value and its line */
 #define JOURNAL_OUTPUT_MAX 65536u

@@ -1,6 +1,6 @@
 /* The one process that has runners: small, single-threaded, without AMQP or JSON, so that a
  * runner is a fork of it and needs no exec, or one that has served before (crew.h).  What makes an attempt
- * startable is that its journal gets its name, once: a request that comes twice starts nothing twice. */
+ * startable is that its journal is begun once: a request that comes twice starts nothing twice. */
 #include "worker/runner/spawner.h"
 
 #include <errno.h>
@@ -72,31 +72,21 @@ open_sockets(struct spawner_state *s)
         log_warn("spool directory " SOCKETS_DIR ": %m");
 }
 
-/* A file that gets the journal's name, which was free in this directory. */
-static int
-name_journal(int dir_fd)
-{
-    const int flags = O_RDWR | O_NOFOLLOW | O_CLOEXEC;
-
-    if (renameat2(dir_fd, JOURNAL_BLANK, dir_fd, JOURNAL_FILE, RENAME_NOREPLACE) == 0)
-        return openat(dir_fd, JOURNAL_FILE, flags);
-    return openat(dir_fd, JOURNAL_FILE, flags | O_CREAT | O_EXCL, FILE_MODE);
-}
-
-/* The journal, locked.  EEXIST = this attempt was started before, or the blank is none.  Returns its descriptor, which
- * the writer has too. */
+/* The journal, locked and begun.  EEXIST = this attempt was started before.  Returns its descriptor, which the writer has too. */
 static int
 make_journal(int dir_fd, struct journal_writer *w)
 {
-    CLEANUP(file_cleanup_close) int fd = name_journal(dir_fd);
+    const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+    CLEANUP(file_cleanup_close) int fd = openat(dir_fd, JOURNAL_FILE, flags, FILE_MODE);
     int cause;
 
     if (fd == -1)
         return -1;
     if (flock(fd, LOCK_EX | LOCK_NB) == 0 && journal_begin(w, fd) == 0)
         return file_take(&fd);
-    cause = errno;
-    (void)unlinkat(dir_fd, JOURNAL_FILE, 0);
+    cause = errno == EWOULDBLOCK ? EEXIST : errno;
+    if (cause != EEXIST && ftruncate(fd, 0) == -1)
+        log_warn("file=" JOURNAL_FILE ": %m");
     errno = cause;
     return -1;
 }
