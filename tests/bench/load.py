@@ -3,7 +3,6 @@ import process
 
 PATIENCE_S = 300
 POLL_S = 0.1
-ASK = 50
 
 
 def submit(stack, kind, count, inputs="{}", priority=0):
@@ -19,23 +18,20 @@ def submit(stack, kind, count, inputs="{}", priority=0):
 
 
 def wait(stack, ids):
-    """Until all of them have succeeded; when the last one did.  Asks for a few at a time: a look at all of them over and over would
-    be a load of its own."""
+    """Until all of them have succeeded; when the last one did.  Asks for one at a time, the last that is left: a look at all of them
+    over and over would be a load of its own."""
     waiting = list(ids)
 
     def look():
-        while waiting:
-            rows = stack.query("SELECT id, state FROM hler.operation WHERE id = ANY(%s::uuid[]) AND finished_at IS NOT NULL", waiting[-ASK:])
-            if any(state != "succeeded" for _, state in rows):
-                raise SystemExit("bench: an operation did not succeed")
-            over = {str(op) for op, _ in rows}
-            left = [op for op in waiting[-ASK:] if str(op) not in over]
-            waiting[-ASK:] = left
-            if left:
-                return False
-        return True
+        while waiting and stack.one("SELECT finished_at FROM hler.operation WHERE id = %s", waiting[-1]) is not None:
+            waiting[:] = [str(r[0]) for r in stack.query("SELECT id FROM hler.operation WHERE id = ANY(%s::uuid[]) "
+                                                         "AND finished_at IS NULL", waiting)]
+        return not waiting
     process.until(look, PATIENCE_S, "the end of all operations", POLL_S)
-    return stack.one("SELECT max(finished_at) FROM hler.operation WHERE id = ANY(%s::uuid[])", ids)
+    states, last = stack.query("SELECT array_agg(DISTINCT state), max(finished_at) FROM hler.operation WHERE id = ANY(%s::uuid[])", ids)[0]
+    if states != ["succeeded"]:
+        raise SystemExit(f"bench: an operation did not succeed: {states}")
+    return last
 
 
 def run(stack, kind, count, inputs="{}"):
