@@ -7,6 +7,7 @@
 #include "common/loop.h"
 #include "common/mq.h"
 #include "proto/claim.h"
+#include "worker/bridge/acks.h"
 #include "worker/bridge/attempt.h"
 #include "worker/bridge/attempt_dir.h"
 #include "worker/bridge/done.h"
@@ -47,6 +48,8 @@ struct bridge {
         uint64_t first_tag; /* deliveries below belong to an earlier consumer */
         uint64_t last_tag;  /* of the newest delivery */
         struct loop_timer *adjust;
+        struct acks acks; /* what is to be acknowledged, and may be */
+        struct loop_timer *ack_timer;
     } consumer;
 
     struct { /* claims.c */

@@ -14,6 +14,11 @@
 #define ADJUST_MS 20 /* deliveries that crossed the cancel arrive before this */
 #define CALL_TIMEOUT_MS 10000
 
+/* Acknowledgements that come soon after others are gathered for so long, and only of so many slots: until then the broker takes
+ * these for full. */
+#define ACK_MS 5
+#define ACK_SLOTS 4 /* one in so many */
+
 int64_t
 consumer_free_slots(const struct bridge *b)
 {
@@ -100,16 +105,42 @@ consumer_pause(struct bridge *b)
         log_warn("queue=%s: cannot cancel; waiting for a new connection", b->consumer.task_queue);
 }
 
+static void
+flush_acks(struct bridge *b)
+{
+    struct consumer *c = &b->consumer;
+    bool multiple;
+    uint64_t tag;
+
+    while (mq_is_up(c->mq) && acks_next(&c->acks, &tag, &multiple))
+        mq_ack(c->mq, tag, multiple);
+}
+
+/* What one confirm has settled goes together, and so does what follows within ACK_MS. */
+static void
+on_acks(void *ctx)
+{
+    struct bridge *b = ctx;
+
+    if (b->consumer.acks.n_done == 0)
+        return;
+    flush_acks(b);
+    loop_timer_set(b->consumer.ack_timer, ACK_MS);
+}
+
 void
 consumer_ack_tag(struct bridge *b, uint64_t epoch, uint64_t tag)
 {
     struct consumer *c = &b->consumer;
 
-    if (tag == 0 || epoch != c->epoch || !mq_is_up(c->mq))
+    if (tag == 0 || epoch != c->epoch || !acks_done(&c->acks, tag))
         return;
-    mq_ack(c->mq, tag, false);
     if (tag >= c->first_tag)
         c->unacked--;
+    if ((int64_t)c->acks.n_done * ACK_SLOTS >= b->settings.slots)
+        flush_acks(b);
+    else if (!loop_timer_armed(c->ack_timer))
+        loop_timer_set(c->ack_timer, 0);
 }
 
 void
@@ -117,6 +148,7 @@ consumer_give_back(struct bridge *b, struct attempt *a)
 {
     struct consumer *c = &b->consumer;
 
+    acks_forget(&c->acks, a->tag);
     mq_give_back(c->mq, a->tag);
     if (a->tag >= c->first_tag)
         c->unacked--;
@@ -162,6 +194,7 @@ on_down(struct mq *mq, void *ctx)
 
     (void)mq;
     b->consumer.consuming = false;
+    acks_clear(&b->consumer.acks);
     for (struct attempt *a = b->attempts.first; a != NULL; a = a->next)
         a->tag = 0; /* the broker will deliver them again, perhaps to another */
     claims_session_lost(b);
@@ -175,6 +208,7 @@ on_delivery(struct mq *mq, const struct mq_delivery *d, void *ctx)
 
     if (d->consumer == CONSUMER_TASKS) {
         b->consumer.last_tag = d->tag;
+        acks_add(&b->consumer.acks, d->tag);
         b->consumer.unacked++;
         offers_delivery(b, d);
         return;
@@ -204,6 +238,7 @@ consumer_init(struct bridge *b)
     config.max_body_bytes = LIMIT_MESSAGE_BYTES;
     names_task_queue(b->settings.pool, b->consumer.task_queue);
     b->consumer.adjust = loop_timer_new(b->loop, on_adjust, b);
+    b->consumer.ack_timer = loop_timer_new(b->loop, on_acks, b);
     b->consumer.mq = mq_new(b->loop, &config, &handlers, b);
 }
 
@@ -212,4 +247,6 @@ consumer_free(struct bridge *b)
 {
     mq_free(b->consumer.mq);
     loop_timer_free(b->consumer.adjust);
+    loop_timer_free(b->consumer.ack_timer);
+    acks_clear(&b->consumer.acks);
 }
