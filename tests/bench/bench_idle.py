@@ -11,7 +11,7 @@ from stack import say
 
 JOBS = 50
 IDLE_S = 12
-SETTLE_S = 3
+SETTLE_S = 11 # PostgreSQL counts what a connection has written ten seconds after it fell idle, if nothing else has it count
 # Heartbeats and ticks write these, and nothing else.
 BEATING = {"worker", "silence", "standing_claim"}
 BEATS = ("worker.heartbeat", "dispatcher.tick")

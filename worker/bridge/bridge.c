@@ -95,15 +95,18 @@ set_note(struct bridge *b)
         b->note[0] = '\0';
 }
 
-/* What is confirmed makes room for new work.  As many directories as may be kept are enough for those that run, too. */
+/* What is confirmed makes room for new work.  As many directories as may be kept are enough for those that run, too, unless
+ * that would leave less than half of them to be asked for. */
 static void
 limit_done(struct bridge *b)
 {
-    const struct done_limits limits = {.keep_s = b->settings.keep_s,
-                                       .count = b->settings.done_max,
-                                       .enough = b->settings.done_max - b->settings.slots,
-                                       .bytes = b->settings.spool_max_bytes - sender_bytes(b),
-                                       .mark_ms = b->settings.claim_wait_ms};
+    const struct settings *s = &b->settings;
+    int64_t running = s->slots < s->done_max / 2 ? s->slots : s->done_max / 2;
+    const struct done_limits limits = {.keep_s = s->keep_s,
+                                       .count = s->done_max,
+                                       .enough = s->done_max - running,
+                                       .bytes = s->spool_max_bytes - sender_bytes(b),
+                                       .mark_ms = s->claim_wait_ms};
 
     done_limit(&b->done, &limits);
 }
