@@ -89,8 +89,8 @@ def test_one_that_waits_has_nothing_open(spawner):
     for _ in range(5):
         assert idle_runner(spawner, "echo to the other stream >&2; echo $PPID") == pid
     assert open_files(pid) == before
-    # /dev/null twice, the log, its seat, the bell; its own socket, and the directory in which that lies
-    assert len(before) == 7 and before.count("socket") >= 3
+    # /dev/null twice, the log, its seat, the bell; its own socket, and the directory in which that lies; its loop, signals, and lease
+    assert len(before) == 10 and before.count("socket") >= 3
 
 
 def test_one_that_left_something_serves_no_more(spawner):
@@ -116,8 +116,8 @@ def test_the_seat_of_one_that_died_at_work_is_taken_again(spawner):
 def test_one_that_could_not_start_its_program_serves_no_more(spawner):
     """It may have what it opened for it."""
     pid = idle_runner(spawner)
-    # beside what it has: the attempt's journal and FIFO, three of its loop, one pipe, and half of another
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(open_files(pid)) + 2 + 3 + 2 + 1,) * 2)
+    # beside what it has: the attempt's journal and FIFO, one pipe, and half of another
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(open_files(pid)) + 2 + 2 + 1,) * 2)
     assert spawner.sh(WHO).end().cause == "exec_failed"
     wait_for(lambda: is_gone(pid), 3, "the runner's end")
     assert idle_runner(spawner) != pid

@@ -45,22 +45,21 @@ def test_same_attempt_starts_once(spawner):
     assert attempt.journal.read_bytes() == before
 
 
-def test_a_blank_journal_serves_once(spawner):
+def test_an_empty_journal_is_begun_once(spawner):
     attempt = spawner.prepare()
-    (attempt.dir / "blank").touch(0o600)
-    inode = (attempt.dir / "blank").stat().st_ino
+    attempt.journal.touch(0o600)
+    inode = attempt.journal.stat().st_ino
     assert spawner.ask(pack(attempt.name, ["/bin/true"])) == (attempt.name, 0)
     assert attempt.end().cause == "done"
-    assert attempt.journal.stat().st_ino == inode and not (attempt.dir / "blank").exists()
-    (attempt.dir / "blank").touch(0o600)
-    assert spawner.ask(pack(attempt.name, ["/bin/true"])) == (attempt.name, 17)  # EEXIST
+    assert attempt.journal.stat().st_ino == inode
 
 
-def test_nothing_starts_with_a_blank_journal_that_is_none(spawner):
+def test_nothing_starts_with_a_journal_of_another(spawner):
     attempt = spawner.prepare()
-    (attempt.dir / "blank").write_bytes(b"of another")
+    attempt.journal.write_bytes(b"of another")
     assert spawner.ask(pack(attempt.name, ["/bin/true"])) == (attempt.name, 17)  # EEXIST
-    assert sorted(p.name for p in attempt.dir.iterdir()) == ["work"]
+    assert sorted(p.name for p in attempt.dir.iterdir()) == ["journal", "work"]
+    assert attempt.journal.read_bytes() == b"of another"
 
 
 def test_missing_directory(spawner):

@@ -32,7 +32,8 @@ static struct runner runner;
 static struct {
     bool ready;
     bool oom_spared;
-} process;
+    int epoll, signals, lease;
+} process = {.epoll = -1, .signals = -1, .lease = -1};
 
 bool
 runner_oom_is_spared(void)
@@ -106,26 +107,39 @@ block_signals(void)
 }
 
 static int
-set_up_process(void)
+watch_for_good(int fd, uint32_t source)
 {
-    (void)setsid(); /* never a group leader: the spawner has just forked it */
-    (void)umask(RUNNER_UMASK);
-    process.oom_spared = run_proc_oom_score(OOM_SCORE) == 0;
-    if (prctl(PR_SET_CHILD_SUBREAPER, 1) == -1 || block_signals() == -1)
-        return -1;
-    process.ready = true;
-    return 0;
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = source};
+
+    return fd == -1 ? -1 : epoll_ctl(process.epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
 static int
-watch_signals(struct runner *r)
+open_process(void)
 {
     sigset_t mask;
 
     (void)sigemptyset(&mask);
     (void)sigaddset(&mask, SIGCHLD);
-    r->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
-    return r->signals == -1 ? -1 : runner_watch(r, r->signals, SOURCE_SIGNAL);
+    process.epoll = epoll_create1(EPOLL_CLOEXEC);
+    process.signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+    process.lease = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    return watch_for_good(process.signals, SOURCE_SIGNAL) == -1 ||
+                   watch_for_good(process.lease, SOURCE_LEASE) == -1
+               ? -1
+               : 0;
+}
+
+static int
+set_up_process(void)
+{
+    (void)setsid(); /* never a group leader: the spawner has just forked it */
+    (void)umask(RUNNER_UMASK);
+    process.oom_spared = run_proc_oom_score(OOM_SCORE) == 0;
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) == -1 || block_signals() == -1 || open_process() == -1)
+        return -1;
+    process.ready = true;
+    return 0;
 }
 
 static int
@@ -138,12 +152,10 @@ set_up(struct runner *r, const struct runner_start *start)
         return -1;
     if (!process.ready && set_up_process() == -1)
         return -1;
-    r->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (r->epoll == -1 || watch_signals(r) == -1)
-        return -1;
-    r->lease = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (r->lease == -1 || runner_watch(r, r->lease, SOURCE_LEASE) == -1 ||
-        runner_watch(r, r->control.fd, SOURCE_CONTROL) == -1)
+    r->epoll = process.epoll;
+    r->signals = process.signals;
+    r->lease = process.lease;
+    if (runner_watch(r, r->control.fd, SOURCE_CONTROL) == -1)
         return -1;
     return run_emit_open(r);
 }
@@ -317,13 +329,17 @@ end_without_loop(struct runner *r, int cause)
 static void
 tear_down(struct runner *r)
 {
-    int *const fds[] = {&r->epoll, &r->signals, &r->lease, &r->control.fd, &r->journal.fd};
+    static const struct itimerspec never;
 
+    /* The spawner may still have this FIFO open, which would keep it in the set. */
+    runner_unwatch(r, r->control.fd);
+    if (r->request->lease_ms > 0)
+        (void)timerfd_settime(r->lease, 0, &never, NULL); /* fails for no such timer only */
     (void)prctl(PR_SET_NAME, RUNNER_IDLE_NAME);
     if (chdir("/") == -1)
         log_warn("attempt=%s chdir: %m", r->request->dir);
-    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
-        file_cleanup_close(fds[i]);
+    file_cleanup_close(&r->control.fd);
+    file_cleanup_close(&r->journal.fd);
 }
 
 bool

@@ -85,8 +85,8 @@ make_journal(int dir_fd, struct journal_writer *w)
     if (flock(fd, LOCK_EX | LOCK_NB) == 0 && journal_begin(w, fd) == 0)
         return file_take(&fd);
     cause = errno == EWOULDBLOCK ? EEXIST : errno;
-    if (cause != EEXIST && ftruncate(fd, 0) == -1)
-        log_warn("file=" JOURNAL_FILE ": %m");
+    if (cause != EEXIST && unlinkat(dir_fd, JOURNAL_FILE, 0) == -1)
+        log_warn("remove " JOURNAL_FILE ": %m");
     errno = cause;
     return -1;
 }
