@@ -6,7 +6,7 @@ import process
 from report import Result, least
 from stack import say
 
-COUNTS = {"hler": 1000, "floor": 1000, "celery": 300, "graphile-worker": 300, "pg-boss": 300}
+COUNTS = {"hler": 3000, "floor": 3000, "celery": 500, "graphile-worker": 500, "pg-boss": 500}
 NODE_ROUNDS = 2 # they have no target, and take their time
 WARM = 200
 CELERY_WARM = 40

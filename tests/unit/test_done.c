@@ -305,9 +305,9 @@ test_the_oldest_serves_again_when_there_are_enough(void **state)
     ino_t first;
     char name[80];
 
-    expire(f, (struct done_limits){KEEP_S, 2, 2, -1, 0}); /* what is there */
+    expire(f, (struct done_limits){KEEP_S, 2, 1, -1, 0}); /* what is there */
     expect_newest(f, 0);
-    done_limit(&f->done, &(struct done_limits){KEEP_S, 2, 2, MANY * BYTES, 0});
+    done_limit(&f->done, &(struct done_limits){KEEP_S, 2, 1, MANY * BYTES, 0});
     make_attempt(f, JOURNALS, name);
     first = inode_of(f->temp.spool.dir_fd, name);
     done_move(&f->done, &f->temp.spool, name, true);
@@ -326,13 +326,50 @@ test_what_was_not_tidy_does_not_serve(void **state)
     ino_t first;
     char name[80];
 
-    expire(f, (struct done_limits){KEEP_S, 1, 1, -1, 0});
-    done_limit(&f->done, &(struct done_limits){KEEP_S, 1, 1, MANY * BYTES, 0});
+    expire(f, (struct done_limits){KEEP_S, 1, 0, -1, 0});
+    done_limit(&f->done, &(struct done_limits){KEEP_S, 1, 0, MANY * BYTES, 0});
     make_attempt(f, JOURNALS, name);
     first = inode_of(f->temp.spool.dir_fd, name);
     done_move(&f->done, &f->temp.spool, name, false);
     assert_int_not_equal(next_dir(f), first);
     assert_true(done_has_journal(f, JOURNALS));
+}
+
+/* Below that number, too: what is over would be removed. */
+static void
+test_what_is_over_serves_again(void **state)
+{
+    struct fixture *f = *state;
+    ino_t first;
+    char name[80];
+
+    expire(f, (struct done_limits){KEEP_S, MANY, MANY, -1, 0});
+    done_limit(&f->done, &(struct done_limits){KEEP_S, MANY, MANY, MANY * BYTES, 0});
+    make_attempt(f, JOURNALS, name);
+    first = inode_of(f->temp.spool.dir_fd, name);
+    done_move(&f->done, &f->temp.spool, name, true);
+    assert_int_not_equal(next_dir(f), first);
+    done_limit(&f->done, &(struct done_limits){0, MANY, MANY, MANY * BYTES, 0});
+    assert_int_equal(next_dir(f), first);
+}
+
+/* What failed may have failed for something that goes by. */
+static void
+test_one_that_cannot_be_moved_stays(void **state)
+{
+    struct fixture *f = *state;
+    struct spool elsewhere = f->temp.spool;
+    char name[80];
+
+    expire(f, (struct done_limits){KEEP_S, 1, 0, -1, 0});
+    done_limit(&f->done, &(struct done_limits){KEEP_S, 1, 0, MANY * BYTES, 0});
+    make_attempt(f, JOURNALS, name);
+    done_move(&f->done, &f->temp.spool, name, true);
+    elsewhere.dir_fd = open("/proc", O_RDONLY | O_DIRECTORY);
+    assert_int_equal(done_dir(&f->done, &elsewhere, "new.next"), -1);
+    close(elsewhere.dir_fd);
+    assert_true(done_has_journal(f, JOURNALS));
+    assert_int_equal(f->done.journals.count, 1);
 }
 
 /* Somebody has taken it away. */
@@ -342,8 +379,8 @@ test_a_new_one_is_made_where_none_can_serve(void **state)
     struct fixture *f = *state;
     char name[80];
 
-    expire(f, (struct done_limits){KEEP_S, 1, 1, -1, 0});
-    done_limit(&f->done, &(struct done_limits){KEEP_S, 1, 1, MANY * BYTES, 0});
+    expire(f, (struct done_limits){KEEP_S, 1, 0, -1, 0});
+    done_limit(&f->done, &(struct done_limits){KEEP_S, 1, 0, MANY * BYTES, 0});
     make_attempt(f, JOURNALS, name);
     done_move(&f->done, &f->temp.spool, name, true);
     assert_int_equal(file_remove_tree(f->temp.spool.done_fd, name), 0);
@@ -367,6 +404,8 @@ main(void)
         cmocka_unit_test_setup_teardown(test_the_oldest_serves_again_when_there_are_enough, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_what_was_not_tidy_does_not_serve, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_over_serves_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_one_that_cannot_be_moved_stays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_new_one_is_made_where_none_can_serve, set_up,
                                         tear_down),
     };

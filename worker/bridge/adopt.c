@@ -17,15 +17,25 @@
 #define PATH_SIZE (IDENT_NAME_SIZE + 16)
 #define UNREAD_MS 10000
 
-/* One that was begun: an empty one is as good as none. */
+/* When in doubt there is one: what it may hold nobody else has. */
 static bool
 has_journal(const struct bridge *b, const char *text)
 {
     char path[PATH_SIZE];
-    struct stat st;
 
     snprintf(path, sizeof path, "%.*s/" JOURNAL_FILE, IDENT_NAME_SIZE, text);
-    return fstatat(b->spool.dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0;
+    return faccessat(b->spool.dir_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+           (errno != ENOENT && errno != ENOTDIR);
+}
+
+/* The open journal is one that no runner has begun.  That counts within one boot: a power cut may have taken away what it
+ * said. */
+static bool
+is_empty(const struct attempt *a)
+{
+    struct stat st;
+
+    return fstat(a->journal_fd, &st) == 0 && st.st_size == 0;
 }
 
 static enum journal_read
@@ -37,6 +47,13 @@ first_record(const struct attempt *a)
 
     journal_reader_free(reader);
     return got;
+}
+
+/* The machine that it ran on may have lost what was not synced. */
+static bool
+is_of_before(const struct bridge *b, const struct attempt *a)
+{
+    return b->spool.moved || attempt_dir_other_boot(&b->spool, a->text);
 }
 
 /* Why one without runner and end is lost. */
@@ -75,7 +92,7 @@ sort_out(struct bridge *b, struct attempt *a)
         sender_close(b, a);
         return;
     }
-    if (start != JOURNAL_RECORD) {
+    if (start != JOURNAL_RECORD && !is_of_before(b, a)) {
         closing_decline(b, a, "its runner ended before the program was started");
         return;
     }
@@ -97,11 +114,12 @@ sort_out(struct bridge *b, struct attempt *a)
 void
 adopt_started(struct bridge *b, struct attempt *a)
 {
-    if (sender_open(b, a) == -1) {
-        if (errno != ENOENT) {
-            attempt_drop_offer(a); /* the runner goes on; the next sweep tries again */
-            return;
-        }
+    if (sender_open(b, a) == -1 && errno != ENOENT) {
+        attempt_drop_offer(a); /* the runner goes on; the next sweep tries again */
+        return;
+    }
+    if (a->journal_fd == -1 || is_empty(a)) {
+        sender_close(b, a);
         if (a->body == NULL)
             closing_decline(b, a, "its journal has gone");
         a->asked = false; /* the spawner never came to it */

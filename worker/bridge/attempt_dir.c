@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/file.h"
 #include "common/json.h"
@@ -12,6 +13,7 @@
 #include "proto/limits.h"
 #include "worker/bridge/environment.h"
 #include "worker/bridge/executors.h"
+#include "worker/runner/journal.h"
 
 #define HEAD_BYTES UUID_TEXT_SIZE /* of an offer's file: the boot's id and a newline */
 #define PATH_SIZE (IDENT_NAME_SIZE + 16)
@@ -25,6 +27,16 @@ spare_name(size_t number, char out[static PATH_SIZE])
     return out;
 }
 
+/* One that is there stays as it is. */
+static int
+make_file(int dir_fd, const char *name)
+{
+    const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
+    CLEANUP(file_cleanup_close) int fd = openat(dir_fd, name, flags, FILE_MODE);
+
+    return fd == -1 ? -1 : 0;
+}
+
 /* Its files, too: to fill one costs less than to make it. */
 static int
 make_spare(struct spool *spool, struct done *done)
@@ -32,8 +44,7 @@ make_spare(struct spool *spool, struct done *done)
     char name[PATH_SIZE];
     CLEANUP(file_cleanup_close) int fd = done_dir(done, spool, spare_name(spool->spares, name));
 
-    if (fd == -1 || file_fill(fd, ATTEMPT_DIR_OFFER, FILE_MODE, "", 0) == -1 ||
-        file_fill(fd, ENVIRONMENT_VARS, FILE_MODE, "", 0) == -1)
+    if (fd == -1 || make_file(fd, ATTEMPT_DIR_OFFER) == -1 || make_file(fd, ENVIRONMENT_VARS) == -1)
         return -1;
     spool->spares++;
     return 0;
@@ -145,6 +156,9 @@ attempt_dir_remove(const struct spool *spool, struct attempt *a)
     char name[PATH_SIZE];
 
     a->prepared = false;
+    /* It was never begun, or is of no use.  First, so that nobody takes what may be left for one that ran (adopt.c). */
+    snprintf(name, sizeof name, "%s/" JOURNAL_FILE, a->text);
+    (void)unlinkat(spool->dir_fd, name, 0);
     if (file_remove_tree(spool->dir_fd, prepared_name(a, name)) == -1 ||
         file_remove_tree(spool->dir_fd, a->text) == -1) {
         log_warn("attempt=%s: its directory cannot be removed, which is tried again: %m", a->text);

@@ -122,6 +122,7 @@ on_tick(void *ctx)
     done_move_late(&b->done, &b->spool);
     adopt_sweep(b);
     limit_done(b);
+    launch_make_ahead(b); /* of what is over, before it is removed */
     done_expire(&b->done, &b->spool);
     look_at_room(b);
     set_note(b);

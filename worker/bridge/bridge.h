@@ -213,6 +213,8 @@ void heartbeat_answered(struct bridge *b, const struct control *beat);
 /* --- launch.c: the spawner --- */
 int launch_init(struct bridge *b) MUST_CHECK;
 void launch_free(struct bridge *b);
+/* Directories for attempts to come, where time matters less. */
+void launch_make_ahead(struct bridge *b);
 /* Granted: ask for a runner. */
 void launch_start(struct bridge *b, struct attempt *attempt);
 

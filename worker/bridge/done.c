@@ -254,20 +254,31 @@ done_expire(struct done *done, const struct spool *spool)
         remove_first(done, spool, &done->marks);
 }
 
+/* May the oldest's directory serve again? */
+static bool
+has_spare(const struct done *done)
+{
+    const struct done_entry *e = done->journals.first;
+
+    return e != NULL && e->whole &&
+           ((int64_t)done->journals.count > done->limits.enough || journal_is_over(done));
+}
+
 int
 done_dir(struct done *done, const struct spool *spool, const char *name)
 {
-    struct done_entry *e;
-    int fd = -1;
+    const char *old;
+    int fd;
 
-    if (done->journals.first == NULL || !done->journals.first->whole ||
-        (int64_t)done->journals.count < done->limits.enough)
+    if (!has_spare(done))
         return spare_new(spool, name);
-    e = take_first(done, &done->journals);
-    fd = spare_reuse(spool, e->name, name);
-    if (fd == -1 && file_remove_tree(spool->done_fd, e->name) == -1)
-        log_warn("attempt=%s: cannot be removed from " SPOOL_DONE ": %m", e->name);
-    free(e);
+    old = done->journals.first->name;
+    fd = spare_reuse(spool, old, name);
+    if (fd == -1)
+        log_warn("attempt=%s: its directory cannot serve again: %m", old);
+    /* It may have failed for something that goes by: what is kept here is not given up for that. */
+    if (fd != -1 || faccessat(spool->done_fd, old, F_OK, AT_SYMLINK_NOFOLLOW) == -1)
+        free(take_first(done, &done->journals));
     return fd != -1 ? fd : spare_new(spool, name);
 }
 

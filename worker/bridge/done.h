@@ -20,7 +20,7 @@ struct done_list {
 struct done_limits {
     int64_t keep_s; /* age */
     int64_t count;
-    int64_t enough; /* journals: with so many the oldest's directory serves again */
+    int64_t enough; /* journals: of more the oldest's directory serves again */
     int64_t bytes;  /* below 0 = nothing */
     int64_t
         mark_ms; /* marks stay for so long whatever the others say: grants may be on their way */
@@ -62,7 +62,7 @@ void done_limit(struct done *done, const struct done_limits *limits);
  * start of the program for what was there before: a clock that is set ends none. */
 void done_expire(struct done *done, const struct spool *spool);
 
-/* A directory of that name below the spool for a new attempt: the oldest's (spare_reuse()) where enough are kept, or a new
+/* A directory of that name below the spool for a new attempt: the oldest's (spare_reuse()) where more than enough are kept, or a new
  * one.  Returns its descriptor, or -1 with errno: what is left then is removed by the next one of that name. */
 int done_dir(struct done *done, const struct spool *spool, const char *name) MUST_CHECK;
 

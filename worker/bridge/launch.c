@@ -84,6 +84,13 @@ try_ask(struct bridge *b, struct attempt *a)
 }
 
 void
+launch_make_ahead(struct bridge *b)
+{
+    if (attempt_dir_make_ahead(&b->spool, &b->done) == -1)
+        log_debug("spool=%s: no directory can be made ahead: %m", b->spool.path);
+}
+
+void
 launch_start(struct bridge *b, struct attempt *a)
 {
     char why[160];

@@ -57,21 +57,6 @@ write_sent(const struct bridge *b, struct attempt *a)
         a->sent_written = offsets[STREAM_STATE] + offsets[STREAM_BULK];
 }
 
-/* ENOENT also for an empty one, which nobody has begun. */
-static int
-open_begun(int dir_fd, const char *path)
-{
-    CLEANUP(file_cleanup_close) int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-
-    if (fd == -1 || fstat(fd, &st) == -1)
-        return -1;
-    if (st.st_size > 0)
-        return file_take(&fd);
-    errno = ENOENT;
-    return -1;
-}
-
 int
 sender_open(struct bridge *b, struct attempt *a)
 {
@@ -79,7 +64,7 @@ sender_open(struct bridge *b, struct attempt *a)
     uint64_t offsets[STREAMS] = {0};
 
     snprintf(path, sizeof path, "%s/" JOURNAL_FILE, a->text);
-    a->journal_fd = open_begun(dir_of(b, a), path);
+    a->journal_fd = openat(dir_of(b, a), path, O_RDONLY | O_CLOEXEC);
     if (a->journal_fd == -1)
         return errno == ENOENT ? -1
                                : log_errno(errno, "attempt=%s file=" JOURNAL_FILE ": %m", a->text);
@@ -163,7 +148,7 @@ sender_settled(struct bridge *b, struct attempt *a)
 {
     uint64_t confirmed = a->streams[STREAM_STATE].confirmed + a->streams[STREAM_BULK].confirmed;
 
-    if (confirmed > a->sent_written + SENT_STEP)
+    if (!a->in_done && confirmed > a->sent_written + SENT_STEP)
         write_sent(b, a);
     check_complete(b, a);
 }

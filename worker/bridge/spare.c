@@ -11,7 +11,6 @@
 
 #include "common/file.h"
 #include "common/log.h"
-#include "proto/ident.h"
 #include "worker/bridge/attempt_dir.h"
 #include "worker/bridge/environment.h"
 #include "worker/runner/journal.h"
@@ -223,13 +222,12 @@ move_to(const struct spool *spool, const char *old, const char *name)
 int
 spare_reuse(const struct spool *spool, const char *old, const char *name)
 {
-    CLEANUP(file_cleanup_close) int fd = -1;
+    CLEANUP(file_cleanup_close) int fd = open_dir(spool->done_fd, old);
 
     /* The name first: nobody takes what is cut off in the middle for an attempt, or for the mark of one (done.h). */
-    if (move_to(spool, old, name) == -1)
+    if (fd == -1 || move_to(spool, old, name) == -1)
         return -1;
-    fd = open_dir(spool->dir_fd, name);
-    if (fd != -1 && empty_file(fd, JOURNAL_FILE) == 0 && empty_file(fd, ATTEMPT_DIR_OFFER) == 0)
+    if (empty_file(fd, JOURNAL_FILE) == 0 && empty_file(fd, ATTEMPT_DIR_OFFER) == 0)
         return file_take(&fd);
     (void)remove_entry(old, spool->dir_fd, name);
     return -1;

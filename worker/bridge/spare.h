@@ -20,8 +20,8 @@ int spare_new(const struct spool *spool, const char *name) MUST_CHECK;
  * again.  Returns whether the directory may: then it has all that a program is given.  Logs what cannot be removed. */
 bool spare_strip(const struct spool *spool, const char *name, bool tidy);
 
-/* Make what spare_strip() said may serve again, and lies below done/ by its old name, one like a new one.  Returns its descriptor; or
- * -1: the directory is there under one of the names, or removed.  Logs what is in the way. */
+/* Make what spare_strip() said may serve again, and lies below done/ by its old name, one like a new one.  Nothing was written to it since.  Returns its descriptor; or -1 with errno: it
+ * lies where it was, or is removed. */
 int spare_reuse(const struct spool *spool, const char *old, const char *name) MUST_CHECK;
 
 #endif

@@ -70,8 +70,7 @@ on_timer(void *ctx)
         standing_soon(b);
         return;
     }
-    if (attempt_dir_make_ahead(&b->spool, &b->done) == -1)
-        log_debug("spool=%s: no directory can be made ahead: %m", b->spool.path);
+    launch_make_ahead(b);
     claim.number = make(b);
     claim.free = consumer_free_slots(b);
     if (claims_publish(b, &claim) == -1)

@@ -87,7 +87,7 @@ struct journal_writer {
     uint64_t allocated; /* bytes that have their place on the disk, behind the end too */
 };
 
-/* Begin a file: its magic, and place for an end record.  0, or -1 with errno, EEXIST when it is not empty. */
+/* Begin a file: its magic, and place for an end record.  0, or -1 with errno, EEXIST when it is not empty; what was stays empty. */
 int journal_begin(struct journal_writer *w, int fd) MUST_CHECK;
 
 /* Append one record (one writev).  0, or -1 with errno; after a failure the file is cut

@@ -62,8 +62,13 @@ journal_begin(struct journal_writer *w, int fd)
         return -1;
     }
     if (allocate(w, FIRST_BYTES) == -1 ||
-        file_write_all(fd, JOURNAL_MAGIC, sizeof JOURNAL_MAGIC - 1) == -1)
+        file_write_all(fd, JOURNAL_MAGIC, sizeof JOURNAL_MAGIC - 1) == -1) {
+        int cause = errno;
+
+        if (ftruncate(fd, 0) == 0)
+            errno = cause;
         return -1;
+    }
     w->bytes = sizeof JOURNAL_MAGIC - 1;
     return 0;
 }

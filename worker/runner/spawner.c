@@ -78,16 +78,11 @@ make_journal(int dir_fd, struct journal_writer *w)
 {
     const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
     CLEANUP(file_cleanup_close) int fd = openat(dir_fd, JOURNAL_FILE, flags, FILE_MODE);
-    int cause;
 
-    if (fd == -1)
-        return -1;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && journal_begin(w, fd) == 0)
+    if (fd != -1 && flock(fd, LOCK_EX | LOCK_NB) == 0 && journal_begin(w, fd) == 0)
         return file_take(&fd);
-    cause = errno == EWOULDBLOCK ? EEXIST : errno;
-    if (cause != EEXIST && unlinkat(dir_fd, JOURNAL_FILE, 0) == -1)
-        log_warn("remove " JOURNAL_FILE ": %m");
-    errno = cause;
+    if (errno == EWOULDBLOCK)
+        errno = EEXIST;
     return -1;
 }
 
