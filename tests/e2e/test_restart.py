@@ -101,6 +101,13 @@ def test_what_was_prepared_but_not_granted_is_forgotten(one_worker):
     assert stack.one("SELECT count(*) FROM hler.events WHERE type = 'declined'") == 0
 
 
+def runs_in(pid, path):
+    try:
+        return read(f"/proc/{pid}/comm").strip() == "hler-runner" and os.readlink(f"/proc/{pid}/cwd") == path
+    except OSError:
+        return False
+
+
 def test_an_attempt_that_cannot_be_read_is_not_denied(make_stack):
     """Its program runs: "this worker does not have it" would let the task run a second time."""
     stack = make_stack("--workers", "1", "--lost-after-ms", "4000")
@@ -122,6 +129,27 @@ def test_an_attempt_that_cannot_be_read_is_not_denied(make_stack):
     assert stack.wait(operation, timeout=60)["state"] == "succeeded", stack.describe(operation)
     stack.assert_complete(operation)
     assert [a["attempt"] for a in stack.attempts(operation)] == [1]
+
+
+def test_an_empty_journal_of_another_boot_may_have_run(one_worker):
+    """A power cut takes what was not synced: "it never began" would let the task run a second time."""
+    stack = one_worker
+    operation = stack.shell("echo started; sleep 600")
+    wait_for(lambda: stack.output(operation) == b"started\n", what="the start")
+    spool = stack.path("spool/worker-1")
+    attempt = next(d for d in os.listdir(spool) if d.count(".") == 2 and not d.startswith("new."))
+    stack.kill("worker-1")
+    runner = next(p for p in map(int, filter(str.isdigit, os.listdir("/proc"))) if runs_in(p, f"{spool}/{attempt}"))
+    os.kill(runner, signal.SIGKILL)
+    wait_for(lambda: not runs_in(runner, f"{spool}/{attempt}"), what="the runner's end")
+    os.truncate(f"{spool}/{attempt}/journal", 0)
+    offer = read(f"{spool}/{attempt}/offer").split("\n", 1)
+    with open(f"{spool}/{attempt}/offer", "w", encoding="utf-8") as f:
+        f.write(f"{uuid.uuid4()}\n{offer[1]}")
+    stack.restart("worker-1")
+    lost = wait_for(lambda: stack.sql("SELECT data ->> 'cause' AS cause FROM hler.events WHERE type = 'lost'"), what="its loss")
+    assert [e["cause"] for e in lost] == ["other_boot"]
+    assert stack.one("SELECT count(*) FROM hler.events WHERE type = 'declined'") == 0
 
 
 def test_a_journal_that_was_all_confirmed_is_not_lost(one_worker):
