@@ -30,10 +30,11 @@ struct fixture {
     struct done done;
 };
 
-static void
+static char *
 name_of(int i, char out[80])
 {
     snprintf(out, 80, "0190b3a4-0000-7000-8000-00000000000%d.1.0123456789abcdef", i);
+    return out;
 }
 
 /* JOURNALS of BYTES each; the one with number 0 is the oldest. */
@@ -45,8 +46,7 @@ set_up(void **state)
     temp_spool_make(&f->temp);
     for (int i = 0; i < JOURNALS; i++) {
         char name[80], path[120];
-        struct timespec times[2] = {{.tv_sec = time(NULL) - JOURNALS + i},
-                                    {.tv_sec = time(NULL) - JOURNALS + i}};
+        struct timespec when = {.tv_sec = time(NULL) - JOURNALS + i}, times[2] = {when, when};
 
         name_of(i, name);
         assert_int_equal(mkdirat(f->temp.spool.done_fd, name, 0700), 0);
@@ -78,8 +78,7 @@ done_has_journal(const struct fixture *f, int i)
 {
     char name[80];
 
-    name_of(i, name);
-    return faccessat(f->temp.spool.done_fd, name, F_OK, 0) == 0;
+    return faccessat(f->temp.spool.done_fd, name_of(i, name), F_OK, 0) == 0;
 }
 
 static void
@@ -208,8 +207,8 @@ test_young_marks_stay(void **state)
     expect_newest(f, 0);
     expect_marks(f, MARKS);
     done_free(&f->done);
-    assert_int_equal(done_scan(&f->done, &f->temp.spool),
-                     0); /* a restart, after which old ones may look young */
+    /* a restart, after which old ones may look young */
+    assert_int_equal(done_scan(&f->done, &f->temp.spool), 0);
     expire(f, none);
     expect_marks(f, MARKS);
 }
@@ -264,25 +263,37 @@ test_failed_move_is_tried_again(void **state)
     assert_int_equal(f->done.late.count, 0);
 }
 
-/* An attempt that ran and is over, in the spool. */
-static void
-make_attempt(const struct fixture *f, int i, char name[80])
-{
-    int fd;
-
-    name_of(i, name);
-    fd = spare_new(&f->temp.spool, name);
-    assert_true(fd != -1);
-    assert_int_equal(file_create(fd, JOURNAL_FILE, 0600, "x", 1), 0);
-    close(fd);
-}
-
 static ino_t
 inode_of(int dir_fd, const char *name)
 {
     struct stat st = {0};
 
     return fstatat(dir_fd, name, &st, 0) == 0 ? st.st_ino : 0;
+}
+
+/* One more attempt ran and is over.  Returns its directory's inode. */
+static ino_t
+keep(struct fixture *f, int i, bool tidy)
+{
+    char name[80];
+    int fd = spare_new(&f->temp.spool, name_of(i, name));
+    ino_t inode;
+
+    assert_true(fd != -1);
+    assert_int_equal(file_create(fd, JOURNAL_FILE, 0600, "x", 1), 0);
+    close(fd);
+    inode = inode_of(f->temp.spool.dir_fd, name);
+    done_move(&f->done, &f->temp.spool, name, tidy);
+    return inode;
+}
+
+/* Nothing is kept but that, which is more than enough. */
+static ino_t
+keep_one(struct fixture *f, bool tidy)
+{
+    expire(f, (struct done_limits){KEEP_S, 1, 0, -1, 0});
+    done_limit(&f->done, &(struct done_limits){KEEP_S, 1, 0, MANY * BYTES, 0});
+    return keep(f, JOURNALS, tidy);
 }
 
 /* Returns the inode of the directory that a new attempt gets. */
@@ -302,18 +313,11 @@ static void
 test_the_oldest_serves_again_when_there_are_enough(void **state)
 {
     struct fixture *f = *state;
-    ino_t first;
-    char name[80];
+    ino_t first = keep_one(f, true);
 
-    expire(f, (struct done_limits){KEEP_S, 2, 1, -1, 0}); /* what is there */
-    expect_newest(f, 0);
     done_limit(&f->done, &(struct done_limits){KEEP_S, 2, 1, MANY * BYTES, 0});
-    make_attempt(f, JOURNALS, name);
-    first = inode_of(f->temp.spool.dir_fd, name);
-    done_move(&f->done, &f->temp.spool, name, true);
     assert_int_not_equal(next_dir(f), first);
-    make_attempt(f, JOURNALS + 1, name);
-    done_move(&f->done, &f->temp.spool, name, true);
+    (void)keep(f, JOURNALS + 1, true);
     assert_int_equal(next_dir(f), first);
     assert_int_equal(f->done.journals.count, 1);
     assert_false(done_has_journal(f, JOURNALS));
@@ -323,14 +327,8 @@ static void
 test_what_was_not_tidy_does_not_serve(void **state)
 {
     struct fixture *f = *state;
-    ino_t first;
-    char name[80];
+    ino_t first = keep_one(f, false);
 
-    expire(f, (struct done_limits){KEEP_S, 1, 0, -1, 0});
-    done_limit(&f->done, &(struct done_limits){KEEP_S, 1, 0, MANY * BYTES, 0});
-    make_attempt(f, JOURNALS, name);
-    first = inode_of(f->temp.spool.dir_fd, name);
-    done_move(&f->done, &f->temp.spool, name, false);
     assert_int_not_equal(next_dir(f), first);
     assert_true(done_has_journal(f, JOURNALS));
 }
@@ -340,14 +338,9 @@ static void
 test_what_is_over_serves_again(void **state)
 {
     struct fixture *f = *state;
-    ino_t first;
-    char name[80];
+    ino_t first = keep_one(f, true);
 
-    expire(f, (struct done_limits){KEEP_S, MANY, MANY, -1, 0});
     done_limit(&f->done, &(struct done_limits){KEEP_S, MANY, MANY, MANY * BYTES, 0});
-    make_attempt(f, JOURNALS, name);
-    first = inode_of(f->temp.spool.dir_fd, name);
-    done_move(&f->done, &f->temp.spool, name, true);
     assert_int_not_equal(next_dir(f), first);
     done_limit(&f->done, &(struct done_limits){0, MANY, MANY, MANY * BYTES, 0});
     assert_int_equal(next_dir(f), first);
@@ -359,12 +352,8 @@ test_one_that_cannot_be_moved_stays(void **state)
 {
     struct fixture *f = *state;
     struct spool elsewhere = f->temp.spool;
-    char name[80];
 
-    expire(f, (struct done_limits){KEEP_S, 1, 0, -1, 0});
-    done_limit(&f->done, &(struct done_limits){KEEP_S, 1, 0, MANY * BYTES, 0});
-    make_attempt(f, JOURNALS, name);
-    done_move(&f->done, &f->temp.spool, name, true);
+    (void)keep_one(f, true);
     elsewhere.dir_fd = open("/proc", O_RDONLY | O_DIRECTORY);
     assert_int_equal(done_dir(&f->done, &elsewhere, "new.next"), -1);
     close(elsewhere.dir_fd);
@@ -379,35 +368,32 @@ test_a_new_one_is_made_where_none_can_serve(void **state)
     struct fixture *f = *state;
     char name[80];
 
-    expire(f, (struct done_limits){KEEP_S, 1, 0, -1, 0});
-    done_limit(&f->done, &(struct done_limits){KEEP_S, 1, 0, MANY * BYTES, 0});
-    make_attempt(f, JOURNALS, name);
-    done_move(&f->done, &f->temp.spool, name, true);
-    assert_int_equal(file_remove_tree(f->temp.spool.done_fd, name), 0);
+    (void)keep_one(f, true);
+    assert_int_equal(file_remove_tree(f->temp.spool.done_fd, name_of(JOURNALS, name)), 0);
     assert_int_not_equal(next_dir(f), 0);
     assert_int_equal(f->done.journals.count, 0);
 }
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_within_the_limits, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_by_size, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_by_number, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_by_age, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_the_wall_clock_ends_none, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_young_marks_stay, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_old_marks_go, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_failed_move_is_tried_again, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_marks_are_synced_together, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_the_oldest_serves_again_when_there_are_enough, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_what_was_not_tidy_does_not_serve, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_what_is_over_serves_again, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_one_that_cannot_be_moved_stays, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_new_one_is_made_where_none_can_serve, set_up,
-                                        tear_down),
+        TEST(test_within_the_limits),
+        TEST(test_by_size),
+        TEST(test_by_number),
+        TEST(test_by_age),
+        TEST(test_the_wall_clock_ends_none),
+        TEST(test_young_marks_stay),
+        TEST(test_old_marks_go),
+        TEST(test_failed_move_is_tried_again),
+        TEST(test_marks_are_synced_together),
+        TEST(test_the_oldest_serves_again_when_there_are_enough),
+        TEST(test_what_was_not_tidy_does_not_serve),
+        TEST(test_what_is_over_serves_again),
+        TEST(test_one_that_cannot_be_moved_stays),
+        TEST(test_a_new_one_is_made_where_none_can_serve),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
