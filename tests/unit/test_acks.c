@@ -115,6 +115,21 @@ test_each_is_done_once(void **state)
 }
 
 static void
+test_a_tag_that_does_not_rise_is_left_out(void **state)
+{
+    struct acks acks = delivered(2);
+
+    (void)state;
+    acks_add(&acks, 2);
+    acks_add(&acks, 1);
+    done(&acks, 1, 2);
+    expect(&acks, 2, true);
+    expect_none(&acks);
+    assert_int_equal(acks.n, 0);
+    acks_clear(&acks);
+}
+
+static void
 test_many(void **state)
 {
     struct acks acks = delivered(MANY);
@@ -138,6 +153,7 @@ main(void)
         cmocka_unit_test(test_all_before_an_unfinished_one_go_together),
         cmocka_unit_test(test_what_is_given_back_is_in_nobodys_way),
         cmocka_unit_test(test_each_is_done_once),
+        cmocka_unit_test(test_a_tag_that_does_not_rise_is_left_out),
         cmocka_unit_test(test_many),
     };
 

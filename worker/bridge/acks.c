@@ -1,6 +1,5 @@
 #include "worker/bridge/acks.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +15,8 @@ struct acks_delivery {
 void
 acks_add(struct acks *acks, uint64_t tag)
 {
-    assert(acks->n == 0 || acks->all[acks->n - 1].tag < tag);
+    if (acks->n > 0 && tag <= acks->all[acks->n - 1].tag)
+        return; /* not from a broker that keeps to AMQP */
     if (acks->n == acks->size) {
         acks->size = acks->size > 0 ? 2 * acks->size : FIRST_SIZE;
         acks->all = mem_resize(acks->all, acks->size * sizeof *acks->all);

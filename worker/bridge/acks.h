@@ -17,7 +17,7 @@ struct acks {
     size_t n_done;
 };
 
-/* It has come: its tag is above those before. */
+/* It has come.  Tags rise; one that does not is left out, and never acknowledged. */
 void acks_add(struct acks *acks, uint64_t tag);
 
 /* It may be acknowledged.  Returns whether it was waiting for that. */
