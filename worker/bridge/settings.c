@@ -56,7 +56,7 @@ static const struct config_key table[] = {
     INT("worker.keep_s", keep_s, 0, 30 * DAY_S, "3600",
         "how long a finished attempt's journal is kept to be sent again"),
     INT("worker.done_max", done_max, 0, DONE_MOST, "10000",
-        "and at most so many of them, when many run up to half as many"),
+        "and at most so many of them; while many run, as few as half"),
     INT("worker.spool_max_bytes", spool_max_bytes, 1, TEBIBYTE, "10737418240",
         "takes nothing new while the spool holds more"),
     INT("worker.pace_bytes_per_s", pace_bytes_per_s, PACE_LEAST, TEBIBYTE, "4194304",

@@ -18,7 +18,7 @@
 
 #define DIR_MODE 0700
 #define FILE_MODE 0600
-#define BLANK_BYTES 8192 /* few offers are longer */
+#define BLANK_BYTES 8192 /* few texts are longer */
 
 /* What a program may change, and a spare has as it was made. */
 enum { HAS_WORK = 1, HAS_CTL = 2, HAS_ALL = HAS_WORK | HAS_CTL };

@@ -107,15 +107,7 @@ block_signals(void)
 }
 
 static int
-watch_for_good(int fd, uint32_t source)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.u32 = source};
-
-    return fd == -1 ? -1 : epoll_ctl(process.epoll, EPOLL_CTL_ADD, fd, &event);
-}
-
-static int
-open_process(void)
+open_process(struct runner *r)
 {
     sigset_t mask;
 
@@ -124,19 +116,22 @@ open_process(void)
     process.epoll = epoll_create1(EPOLL_CLOEXEC);
     process.signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
     process.lease = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-    return watch_for_good(process.signals, SOURCE_SIGNAL) == -1 ||
-                   watch_for_good(process.lease, SOURCE_LEASE) == -1
+    if (process.epoll == -1 || process.signals == -1 || process.lease == -1)
+        return -1;
+    r->epoll = process.epoll;
+    return runner_watch(r, process.signals, SOURCE_SIGNAL) == -1 ||
+                   runner_watch(r, process.lease, SOURCE_LEASE) == -1
                ? -1
                : 0;
 }
 
 static int
-set_up_process(void)
+set_up_process(struct runner *r)
 {
     (void)setsid(); /* never a group leader: the spawner has just forked it */
     (void)umask(RUNNER_UMASK);
     process.oom_spared = run_proc_oom_score(OOM_SCORE) == 0;
-    if (prctl(PR_SET_CHILD_SUBREAPER, 1) == -1 || block_signals() == -1 || open_process() == -1)
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) == -1 || block_signals() == -1 || open_process(r) == -1)
         return -1;
     process.ready = true;
     return 0;
@@ -150,7 +145,7 @@ set_up(struct runner *r, const struct runner_start *start)
     if (fchdir(start->dir_fd) == -1 || close(start->dir_fd) == -1 ||
         prctl(PR_SET_NAME, RUNNER_NAME) == -1)
         return -1;
-    if (!process.ready && set_up_process() == -1)
+    if (!process.ready && set_up_process(r) == -1)
         return -1;
     r->epoll = process.epoll;
     r->signals = process.signals;
