@@ -18,7 +18,7 @@ EMIT = BUILD / "bin" / "hler-emit"
 MAGIC = b"HLERJN1\n"
 HEAD = struct.Struct("=IIQqH6x")
 END = struct.Struct("=IiiIQQQqII")
-REQUEST = struct.Struct("=IIIiIIqqqqqQ")
+REQUEST = struct.Struct("=IIIiIIqqqqqqQ")
 ANSWER = struct.Struct("=96si")
 REQUEST_MAGIC = 0x51524C48
 KINDS = {1: "start", 2: "stdout", 3: "stderr", 4: "progress", 5: "result", 6: "end"}
@@ -38,12 +38,12 @@ def wait_for(condition, seconds=15, what="condition"):
 
 
 def pack(directory, argv, env=None, cwd="", deadline=0, idle=0, grace=1000, lease=0, lease_age=0,
-         output=1 << 30, stop=signal.SIGTERM, group=True):
+         listen=0, output=1 << 30, stop=signal.SIGTERM, group=True):
     env = {"PATH": "/usr/bin:/bin"} if env is None else env
     strings = [directory, str(cwd), *argv, *(f"{k}={v}" for k, v in env.items())]
     lease_from = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - lease_age * 1_000_000
     head = REQUEST.pack(REQUEST_MAGIC, len(argv), len(env), int(stop), int(group), 0,
-                        deadline, idle, grace, lease, lease_from, output)
+                        deadline, idle, grace, lease, lease_from, listen, output)
     return head + b"".join(os.fsencode(s) + b"\0" for s in strings)
 
 

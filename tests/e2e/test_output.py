@@ -1,5 +1,6 @@
 """What a program prints arrives as it was: any bytes, any length, in order."""
 import hashlib
+import json
 import os
 import time
 
@@ -133,6 +134,20 @@ def test_a_flood_goes_at_a_pace_while_others_start_elsewhere(make_stack):
     assert recorded() - before < 1000000 and recorded() < 50000000
     os.remove(gate) # it held its slot until now
     wait_for(lambda: recorded() == 60000000, what="all of it")
+
+
+def test_of_many_that_begin_at_once_none_floods_before_others_have_spoken(one_worker):
+    """Each knows of others but the first, which may have begun before they came."""
+    stack = one_worker
+    many = [r["id"] for r in stack.sql("INSERT INTO hler.operation (type, inputs) SELECT 'test.shell', %s FROM generate_series(1, 6) "
+                                       "RETURNING id", json.dumps({"script": "yes | head -c 400000"}), role="frontend")]
+    for operation in many:
+        assert stack.wait(operation)["state"] == "succeeded"
+        stack.assert_complete(operation)
+    pauses = [stack.one("""SELECT extract(epoch FROM max(worker_at) - min(worker_at))::float8 FROM (
+                               SELECT worker_at FROM hler.output WHERE operation = %s ORDER BY seq LIMIT 2) AS o""", operation)
+              for operation in many]
+    assert len([p for p in pauses if p >= 0.09]) >= len(many) - 1, pauses
 
 
 def test_first_words_pass_a_backlog(one_worker):

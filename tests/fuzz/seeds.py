@@ -59,7 +59,7 @@ def emits():
 
 def requests():
     def one(strings, argc, envc, signal=2, group=1, output_bytes=2**64 - 1):
-        head = struct.pack("<IIIiIIqqqqqQ", 0x51524C48, argc, envc, signal, group, 0, 1, 2, 3, 4, 6, output_bytes)
+        head = struct.pack("<IIIiIIqqqqqqQ", 0x51524C48, argc, envc, signal, group, 0, 1, 2, 3, 4, 6, 7, output_bytes)
         return head + b"".join(s.encode() + b"\0" for s in strings)
     name = f"{TASK}.1.{TOKEN}"
     return [one([name, "/srv", "/bin/echo", "", "two words", "A=1", "B="], 3, 2), one([name, "", "/bin/true"], 1, 0), one([name, ""], 1, 0)]

@@ -33,6 +33,7 @@ sample(void)
                             .grace_ms = 3,
                             .lease_ms = 4,
                             .lease_from_ns = 6,
+                            .listen_ms = 7,
                             .output_bytes = UINT64_MAX,
                             .stop_signal = SIGINT,
                             .stop_group = true};
@@ -82,6 +83,7 @@ round_trip(void **state)
     assert_int_equal(out.grace_ms, 3);
     assert_int_equal(out.lease_ms, 4);
     assert_int_equal(out.lease_from_ns, 6);
+    assert_int_equal(out.listen_ms, 7);
     assert_true(out.output_bytes == UINT64_MAX);
     assert_int_equal(out.stop_signal, SIGINT);
     assert_true(out.stop_group);
@@ -193,6 +195,8 @@ bad_members_are_refused(void **state)
     r = sample(), r.lease_ms = REQUEST_LEASE_MAX_MS + 1, refuse_request(&r);
     r = sample(), r.lease_from_ns = -1, refuse_request(&r);
     r = sample(), r.lease_from_ns = INT64_MAX, refuse_request(&r);
+    r = sample(), r.listen_ms = -1, refuse_request(&r);
+    r = sample(), r.listen_ms = REQUEST_LISTEN_MAX_MS + 1, refuse_request(&r);
     r = sample(), r.stop_signal = 0, refuse_request(&r);
     r = sample(), r.stop_signal = NSIG, refuse_request(&r);
 }

@@ -48,6 +48,7 @@ request_pack(const struct request *r, void *out)
                                 .grace_ms = r->grace_ms,
                                 .lease_ms = r->lease_ms,
                                 .lease_from_ns = r->lease_from_ns,
+                                .listen_ms = r->listen_ms,
                                 .output_bytes = r->output_bytes};
     struct packer p = {out, sizeof head, false};
 
@@ -99,7 +100,8 @@ head_is_sane(const struct request_head *h, size_t slots)
            h->stop_group <= 1 && h->reserved == 0 && h->stop_signal > 0 && h->stop_signal < NSIG &&
            h->deadline_ms >= 0 && h->idle_ms >= 0 && h->grace_ms >= 0 && h->lease_ms >= 0 &&
            h->lease_ms <= REQUEST_LEASE_MAX_MS && h->lease_from_ns >= 0 &&
-           h->lease_from_ns <= INT64_MAX - REQUEST_LEASE_MAX_MS * CLOCK_MS_NS;
+           h->lease_from_ns <= INT64_MAX - REQUEST_LEASE_MAX_MS * CLOCK_MS_NS &&
+           h->listen_ms >= 0 && h->listen_ms <= REQUEST_LISTEN_MAX_MS;
 }
 
 /* One plain name: the attempt's directory is an entry of the spool, nothing else. */
@@ -128,6 +130,7 @@ unpack(void *data, size_t len, struct request *r, char **slots, size_t n)
                           .grace_ms = h.grace_ms,
                           .lease_ms = h.lease_ms,
                           .lease_from_ns = h.lease_from_ns,
+                          .listen_ms = h.listen_ms,
                           .output_bytes = h.output_bytes,
                           .stop_signal = h.stop_signal,
                           .stop_group = h.stop_group == 1};

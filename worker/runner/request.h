@@ -22,6 +22,7 @@ struct request {
     int64_t grace_ms;
     int64_t lease_ms;      /* 0 = not enforced (task not repeatable) */
     int64_t lease_from_ns; /* CLOCK_BOOTTIME of the claim: what is started late has less */
+    int64_t listen_ms;     /* a flood waits for so long after its first words: others begin */
     uint64_t output_bytes; /* limit of kept output */
     int32_t stop_signal;   /* first signal of a cancel */
     bool stop_group;       /* to the program's process group, or to its leader only */
@@ -33,6 +34,7 @@ struct request {
 #define REQUEST_STRINGS 8192      /* most of argv and environment together, with both NULLs */
 #define REQUEST_DIR_MAX 96        /* with its NUL */
 #define REQUEST_LEASE_MAX_MS (INT64_C(366) * 24 * 3600 * 1000)
+#define REQUEST_LISTEN_MAX_MS 1000
 
 struct request_head {
     uint32_t magic;
@@ -46,6 +48,7 @@ struct request_head {
     int64_t grace_ms;
     int64_t lease_ms;
     int64_t lease_from_ns;
+    int64_t listen_ms;
     uint64_t output_bytes;
 };
 

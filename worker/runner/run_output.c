@@ -26,9 +26,6 @@
  * slowest tenth of starts on the same machine took three times as long, and at this rate twice). */
 #define KEPT_BYTES_PER_S (INT64_C(64) << 20)
 #define PAUSE_MS 20 /* and for so long what is read may run ahead of the rate */
-/* A flood waits for so long after its first words, which others that begin have not said yet: of fifty that began at once the
- * last was heard after 130 ms instead of 165. */
-#define FIRST_PAUSE_MS 40
 
 /* Apart from what describes them, so that it can be set anew without a look at them. */
 static unsigned char buffer[2][JOURNAL_OUTPUT_MAX];
@@ -189,7 +186,7 @@ read_some(struct runner *r, unsigned which)
     account(r, s, (size_t)n);
     if (s->len == full_size(r)) {
         if (!r->output.spoken)
-            r->output.paid_ns += FIRST_PAUSE_MS * CLOCK_MS_NS;
+            r->output.paid_ns += r->request->listen_ms * CLOCK_MS_NS;
         make_record(r, s, run_output_cut(s->data, s->len));
     }
     return true;
