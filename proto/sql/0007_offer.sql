@@ -307,8 +307,9 @@ DECLARE
 BEGIN
     -- The pool's row is the lock under which its window is counted: two dispatchers would
     -- otherwise fill it twice.  Taken in order of names.
+    --   OFFSET: each pool looks for one of its tasks; never a join, which is planned from all that are ready.
     FOR one_pool IN SELECT p.name FROM hler.pool AS p
-                     WHERE EXISTS (SELECT FROM hler.task AS t WHERE t.phase = 'ready' AND t.pool = p.name) ORDER BY p.name LOOP
+                     WHERE EXISTS (SELECT FROM hler.task AS t WHERE t.phase = 'ready' AND t.pool = p.name OFFSET 0) ORDER BY p.name LOOP
         EXIT WHEN left_over <= 0;
         PERFORM FROM hler.pool AS p WHERE p.name = one_pool FOR NO KEY UPDATE;
         made := hler_core.take_ready(one_pool, greatest(0, hler_core.room(one_pool, left_over)));
@@ -337,7 +338,8 @@ BEGIN
      WHERE EXISTS (SELECT FROM hler.attempt AS a
                     WHERE a.phase = 'offered' AND a.pool = p.name
                       AND a.offered_at < clock_timestamp() - hler_core.ms(age_ms)
-                      AND coalesce(a.reoffered_at, a.offered_at) < clock_timestamp() - hler_core.ms(age_ms));
+                      AND coalesce(a.reoffered_at, a.offered_at) < clock_timestamp() - hler_core.ms(age_ms)
+                   OFFSET 0); -- as in offer_due()
 END $$;
 
 -- The same attempts under the same tokens again, where the broker may have lost them.  One
