@@ -17,7 +17,7 @@ EMIT = BUILD / "bin" / "hler-emit"
 
 MAGIC = b"HLERJN1\n"
 HEAD = struct.Struct("=IIQqH6x")
-END = struct.Struct("=IiiIQQQqII")
+END = struct.Struct("=IiiHHQQQqII")
 REQUEST = struct.Struct("=IIIiIIqqqqqqQ")
 ANSWER = struct.Struct("=96si")
 REQUEST_MAGIC = 0x51524C48
@@ -72,7 +72,7 @@ def parse_all(data):
 
 class End:
     def __init__(self, payload):
-        (cause, self.exit_code, self.signal, self.left_behind, self.results, self.output_bytes,
+        (cause, self.exit_code, self.signal, self.left_behind, self.daemons, self.results, self.output_bytes,
          self.dropped_bytes, self.duration_us, message_len, outputs_len) = END.unpack_from(payload)
         self.cause = CAUSES[cause]
         text = payload[END.size:]

@@ -163,7 +163,7 @@ def test_grandchild_holding_the_pipe(spawner):
     attempt = spawner.sh("sleep 1000 & echo $!; exit 4")
     end = attempt.end()
     assert time.monotonic() - began < 5
-    assert (end.cause, end.exit_code, end.left_behind) == ("exit", 4, 0)
+    assert (end.cause, end.exit_code, end.left_behind, end.daemons) == ("exit", 4, 0, 1)
     daemon = int(attempt.output())
     os.kill(daemon, signal.SIGKILL)  # alive: a normal end leaves daemons alone
 

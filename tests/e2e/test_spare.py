@@ -1,25 +1,12 @@
 """Directories of attempts that serve again: the next attempt finds nothing of the one before."""
 import glob
-import json
 import os
 import pathlib
-
-import pika
 
 from stack import events_of, wait_for
 
 ROUNDS = 8
 SCRIPT = 'ls -A "$HOME"; stat -c %i "$HOME/.."; cat "$HLER_OUTPUTS" 2>/dev/null; echo "v=$1" >>"$HLER_OUTPUTS"'
-
-
-def send_again(stack, name):
-    """As a dispatcher asks that misses something."""
-    task, attempt, token = name.split(".")
-    row, channel = stack.sql("SELECT id, session FROM hler.worker", role="migrate")[0], stack.amqp("dispatcher")
-    channel.confirm_delivery()
-    channel.basic_publish("", f"hler.control.{row['id']}.{row['session']}", json.dumps(
-        {"v": 1, "kind": "report", "task": task, "attempt": int(attempt), "token": token}), pika.BasicProperties(
-            content_type="application/json", type="hler.control.v1", user_id="dispatcher"), mandatory=True)
 
 
 def ends_heard(listener):
@@ -49,6 +36,26 @@ def test_a_directory_that_serves_again_is_as_if_it_were_new(make_stack):
     assert not glob.glob(f"{spool}/*/of-before"), "what an earlier worker had ready is not trusted"
 
 
+def test_a_directory_with_a_process_in_it_serves_nobody_else(make_stack):
+    """What it leaves there would lie among the next job's files, and it could read those."""
+    stack = make_stack("--workers", "1", "--slots", "4", "--set", "worker.done_max=8")
+
+    def places(script):
+        done = stack.run("test.shell", {"script": f'stat -c %i "$HOME" "$HOME/.."; {script}'})
+        assert done["state"] == "succeeded", stack.describe(done["id"])
+        stack.assert_complete(done["id"])
+        return set(stack.output(done["id"]).split())
+
+    taken = places('sleep 600 >/dev/null 2>&1 & (cd ..; exec sleep 600 >/dev/null 2>&1) &')
+    others = []
+
+    def serve_again():
+        others.append(places("true"))
+        return len(set.union(*others)) < 2 * (len(others) - 2)
+    wait_for(serve_again, timeout=60, what="directories that serve again")
+    assert not any(taken & places for places in others)
+
+
 def test_what_is_sent_again_leaves_no_trace(make_stack):
     """The next attempt in that directory would begin behind what the one before has said."""
     stack = make_stack("--workers", "1", "--slots", "1")
@@ -57,7 +64,7 @@ def test_what_is_sent_again_leaves_no_trace(make_stack):
     stack.assert_complete(done["id"])
     kept = wait_for(lambda: glob.glob(stack.path("spool/worker-1/done/*.1.*")), what="the move to done/")[0]
     before, heard = set(os.listdir(kept)), wait_for(lambda: ends_heard(listener), what="its end")
-    send_again(stack, os.path.basename(kept))
+    stack.ask_for(os.path.basename(kept))
     wait_for(lambda: ends_heard(listener) > heard, what="its end again")
     assert stack.run("test.shell", {"script": "sleep 1"})["state"] == "succeeded" # its output has been sent, too
     assert set(os.listdir(kept)) == before

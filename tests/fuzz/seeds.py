@@ -41,7 +41,7 @@ def record(seq, kind, payload):
 
 
 def journals():
-    end = struct.pack("<IiiIQQQqII", 1, 3, 0, 0, 1, 5, 0, 1000, 4, 3) + b"why." + b"a=1"
+    end = struct.pack("<IiiHHQQQqII", 1, 3, 0, 0, 1, 1, 5, 0, 1000, 4, 3) + b"why." + b"a=1"
     parts = [(1, b"17"), (2, b"hello"), (4, b'{"a":1}'), (5, f"{TASK} ip set plain\n".encode() + b'"x"'), (6, end)]
     whole = b"HLERJN1\n" + b"".join(record(i + 1, kind, payload) for i, (kind, payload) in enumerate(parts))
     return [first + whole[:cut] for first in (b"\0", b"\1") for cut in (len(whole), len(whole) - 1, 9, 8)]

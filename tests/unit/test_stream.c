@@ -115,9 +115,10 @@ test_an_end_that_is_given_back_comes_again(void **state)
 }
 
 static bool
-is_tidy(uint32_t left_behind)
+is_tidy(uint16_t left_behind, uint16_t daemons)
 {
-    const struct journal_end end = {.cause = END_DONE, .left_behind = left_behind};
+    const struct journal_end end = {
+        .cause = END_DONE, .left_behind = left_behind, .daemons = daemons};
     struct attempt attempt = {.journal_fd = memfd_create("journal", MFD_CLOEXEC)};
     struct stream *s = &attempt.streams[STREAM_STATE];
     struct journal_writer writer;
@@ -136,11 +137,12 @@ is_tidy(uint32_t left_behind)
 }
 
 static void
-test_what_left_nothing_behind_is_tidy(void **state)
+test_what_left_no_process_is_tidy(void **state)
 {
     (void)state;
-    assert_true(is_tidy(0));
-    assert_false(is_tidy(1));
+    assert_true(is_tidy(0, 0));
+    assert_false(is_tidy(1, 0));
+    assert_false(is_tidy(0, 1));
 }
 
 int
@@ -150,7 +152,7 @@ main(void)
         cmocka_unit_test(test_what_is_given_back_comes_again),
         cmocka_unit_test(test_an_end_that_is_given_back_comes_again),
         cmocka_unit_test(test_nothing_taken_is_confirmed_by_what_is_skipped),
-        cmocka_unit_test(test_what_left_nothing_behind_is_tidy),
+        cmocka_unit_test(test_what_left_no_process_is_tidy),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,7 +16,7 @@
 int spare_new(const struct spool *spool, const char *name) MUST_CHECK;
 
 /* The attempt in this directory of the spool is over: take away all but what may be asked for (offer, journal, why it is
- * lost), since the rest may be large or secret.  tidy: its runner left no process behind, so what it did not touch may serve
+ * lost), since the rest may be large or secret.  tidy: no process of it is left, so what it did not touch may serve
  * again.  Returns whether the directory may: then it has all that a program is given.  Logs what cannot be removed. */
 bool spare_strip(const struct spool *spool, const char *name, bool tidy);
 

@@ -53,8 +53,8 @@ see_end(struct stream *s, const struct journal_record *record)
     struct journal_end end;
 
     s->end_seen = true;
-    s->attempt->tidy =
-        journal_end_parse(record, &end, &message, &outputs) == 0 && end.left_behind == 0;
+    s->attempt->tidy = journal_end_parse(record, &end, &message, &outputs) == 0 &&
+                       end.left_behind == 0 && end.daemons == 0;
 }
 
 enum stream_step

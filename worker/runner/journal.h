@@ -67,7 +67,8 @@ struct journal_end {
     uint32_t cause;         /* enum journal_cause */
     int32_t exit_code;      /* -1 when it did not exit */
     int32_t signal;         /* 0 when none */
-    uint32_t left_behind;   /* processes that could not be ended */
+    uint16_t left_behind;   /* processes that could not be ended, this many at least */
+    uint16_t daemons;       /* 1: processes that it started go on, after an end of its own */
     uint64_t results;       /* JOURNAL_RESULT records before this one */
     uint64_t output_bytes;  /* kept */
     uint64_t dropped_bytes; /* beyond the output limit */

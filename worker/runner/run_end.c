@@ -88,7 +88,7 @@ read_outputs(char *out)
 
 /* Returns the length of the payload. */
 static size_t
-compose(const struct runner *r)
+compose(struct runner *r)
 {
     char *outputs = payload.text + RUNNER_MESSAGE_MAX + 1;
     enum journal_cause cause = find_cause(r);
@@ -105,7 +105,9 @@ compose(const struct runner *r)
         .cause = cause,
         .exit_code = r->child.exit_code,
         .signal = r->child.signal,
-        .left_behind = r->stop.left_behind,
+        .left_behind =
+            r->stop.left_behind < UINT16_MAX ? (uint16_t)r->stop.left_behind : UINT16_MAX,
+        .daemons = run_child_reap(r),
         .results = r->emit.results,
         .output_bytes = r->output.kept_bytes,
         .dropped_bytes = r->output.dropped_bytes,
