@@ -9,6 +9,8 @@
 
 #define STEP "round trip"
 #define TRIP_S 10
+#define PRIORITY                                                                                   \
+    "100" /* the highest: before all that waits, or a backlog would look like an illness */
 
 /* The hops in their order; what is ill when one is not reached. */
 static const struct {
@@ -27,7 +29,8 @@ submit(struct checks *c, char id[UUID_TEXT_SIZE])
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     int code = cli_exec(c->cli,
                         "SELECT hler.submit('hler.ping', '{}',"
-                        " labels => '{\"" OPREF_ASIDE_LABEL "\": \"hler doctor\"}') AS id",
+                        " labels => '{\"" OPREF_ASIDE_LABEL
+                        "\": \"hler doctor\"}', priority => " PRIORITY ") AS id",
                         NULL, 0, &r);
 
     if (code == CLI_OK)

@@ -17,6 +17,7 @@ def test_doctor_names_the_part_that_is_ill(make_stack):
     wait_for(lambda: "ill" not in stack.hler("doctor", code=None), what="the first tick")
     said = stack.hler("doctor")
     assert "round trip" in said and not re.search(r"^ill", said, re.M), said
+    assert stack.sql("SELECT DISTINCT priority FROM hler.operations WHERE type = 'hler.ping'") == [{"priority": 100}] # a backlog is no illness
     stack.kill("worker-1")
     found, said = ill(stack)
     assert "round trip" in found and "->" in said, said
