@@ -138,8 +138,10 @@ read_attempt(struct event *e, struct fault *fault)
 
     if (read_attempt_id(e, fault) == -1)
         return -1;
-    /* Asked about an attempt that it never had, a worker cannot name the operation. */
-    if (json_get_uuid(e->root, "operation", e->kind == EVENT_DECLINED, &e->operation, &err) == -1 ||
+    /* Of an attempt that it never had, or has lost altogether, a worker cannot name the operation. */
+    bool nameless = e->kind == EVENT_DECLINED || e->kind == EVENT_LOST;
+
+    if (json_get_uuid(e->root, "operation", nameless, &e->operation, &err) == -1 ||
         json_get_uuid(e->root, "subject", false, &subject, &err) == -1 ||
         json_get_int(e->root, "attempt", false, 1, IDENT_ATTEMPT_MAX, &attempt, &err) == -1 ||
         json_get_int(e->root, "seq", !event_numbered(e->kind), 1, LIMIT_SAFE_INTEGER, &seq, &err) ==

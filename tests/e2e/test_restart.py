@@ -8,7 +8,7 @@ import subprocess
 import time
 import uuid
 
-from stack import cmdline, parent, processes_marked, read, wait_for
+from stack import cmdline, parent, processes_marked, read, runs_in, wait_for
 
 DEATHS = 10
 DEATH_EVERY_S = 1.5
@@ -99,36 +99,6 @@ def test_what_was_prepared_but_not_granted_is_forgotten(one_worker):
     assert stack.wait(stack.shell("true"))["state"] == "succeeded"
     assert not [d for d in os.listdir(spool) if d.startswith("new.") and not d.startswith("new.spare.")]
     assert stack.one("SELECT count(*) FROM hler.events WHERE type = 'declined'") == 0
-
-
-def runs_in(pid, path):
-    try:
-        return read(f"/proc/{pid}/comm").strip() == "hler-runner" and os.readlink(f"/proc/{pid}/cwd") == path
-    except OSError:
-        return False
-
-
-def test_an_attempt_that_cannot_be_read_is_not_denied(make_stack):
-    """Its program runs: "this worker does not have it" would let the task run a second time."""
-    stack = make_stack("--workers", "1", "--lost-after-ms", "4000")
-    path = stack.path("go")
-    operation = stack.shell(f"echo started; while [ ! -e {path} ]; do sleep 0.1; done")
-    wait_for(lambda: stack.output(operation) == b"started\n", what="the start")
-    attempt = next(d for d in os.listdir(stack.path("spool/worker-1")) if d.count(".") == 2 and not d.startswith("new."))
-    offer = stack.path(f"spool/worker-1/{attempt}/offer")
-    stack.kill("worker-1")
-    os.rename(offer, f"{offer}.away")
-    stack.restart("worker-1")
-    asked = "SELECT reported_at FROM hler.attempt AS a JOIN hler.task AS t ON t.id = a.task WHERE t.operation = %s"
-    wait_for(lambda: stack.one(asked, operation, role="migrate"), timeout=60, what="the question for it")
-    time.sleep(1)
-    assert stack.one("SELECT count(*) FROM hler.events WHERE type = 'declined'") == 0
-    assert [a["attempt"] for a in stack.attempts(operation)] == [1]
-    os.rename(f"{offer}.away", offer)
-    open(path, "w", encoding="utf-8").close()
-    assert stack.wait(operation, timeout=60)["state"] == "succeeded", stack.describe(operation)
-    stack.assert_complete(operation)
-    assert [a["attempt"] for a in stack.attempts(operation)] == [1]
 
 
 def test_an_empty_journal_of_another_boot_may_have_run(one_worker):

@@ -78,6 +78,18 @@ is_held(struct bridge *b, struct attempt *a)
     return journal_is_held(a->journal_fd);
 }
 
+/* No runner holds its journal, as far as that can be known. */
+static bool
+is_over(const struct bridge *b, const char *text)
+{
+    char path[PATH_SIZE];
+    CLEANUP(file_cleanup_close) int fd = -1;
+
+    snprintf(path, sizeof path, "%.*s/" JOURNAL_FILE, IDENT_NAME_SIZE, text);
+    fd = openat(b->spool.dir_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    return fd != -1 && !journal_is_held(fd);
+}
+
 /* Its journal is open: which state is it in? */
 static void
 sort_out(struct bridge *b, struct attempt *a)
@@ -130,6 +142,24 @@ adopt_started(struct bridge *b, struct attempt *a)
     sort_out(b, a);
 }
 
+/* Its offer cannot be read: cut off while it was made; but with a journal it may run.  What a power cut has taken does not come
+ * back: where no runner is, it is lost. */
+static void
+adopt_without_offer(struct bridge *b, const char *text, bool is_cut)
+{
+    struct attempt_name name;
+
+    if (!has_journal(b, text)) {
+        if (file_remove_tree(b->spool.dir_fd, text) == -1)
+            log_warn("attempt=%s: its directory cannot be removed: %m", text);
+    } else if (is_cut && is_over(b, text) && ident_name_parse(text, &name) == 0) {
+        lost_tell_stranger(b, &name);
+        done_move(&b->done, &b->spool, text, false);
+    } else {
+        b->unread_until_ns = clock_mono_ns() + UNREAD_MS * CLOCK_MS_NS;
+    }
+}
+
 static void
 adopt_one(struct bridge *b, const char *text)
 {
@@ -137,11 +167,7 @@ adopt_one(struct bridge *b, const char *text)
     struct offer offer;
 
     if (attempt_dir_offer(b->spool.dir_fd, text, &offer) == -1) {
-        /* Cut off while it was made; but with a journal it may run. */
-        if (has_journal(b, text))
-            b->unread_until_ns = clock_mono_ns() + UNREAD_MS * CLOCK_MS_NS;
-        else if (file_remove_tree(b->spool.dir_fd, text) == -1)
-            log_warn("attempt=%s: its directory cannot be removed: %m", text);
+        adopt_without_offer(b, text, errno == EBADMSG);
         return;
     }
     a = attempt_new(&b->attempts, &offer, AT_STARTING);
@@ -172,7 +198,9 @@ adopt_is_unread(const struct bridge *b, const struct attempt_name *name)
 {
     char text[IDENT_NAME_SIZE];
 
-    return attempt_find(&b->attempts, name) == NULL && has_journal(b, ident_name_text(name, text));
+    ident_name_text(name, text);
+    return attempt_find(&b->attempts, name) == NULL &&
+           (has_journal(b, text) || done_has(&b->spool, text));
 }
 
 /* One entry of the spool, again. */
@@ -244,12 +272,19 @@ adopt_done(struct bridge *b, const struct attempt_name *name)
     struct offer offer;
 
     ident_name_text(name, text);
-    if (!done_has(&b->spool, text) || attempt_dir_offer(b->spool.done_fd, text, &offer) == -1)
+    if (!done_has(&b->spool, text))
         return NULL;
+    if (attempt_dir_offer(b->spool.done_fd, text, &offer) == -1) {
+        if (errno == EBADMSG)
+            lost_tell_stranger(b, name);
+        return NULL;
+    }
     a = attempt_new(&b->attempts, &offer, AT_STARTING);
     attempt_drop_offer(a);
     a->in_done = true;
     if (sender_open(b, a) == -1) {
+        if (errno == ENOENT)
+            lost_tell_stranger(b, name);
         attempt_free(&b->attempts, a);
         return NULL;
     }

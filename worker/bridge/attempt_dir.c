@@ -194,6 +194,7 @@ read_offer(int dir_fd, const char *text, struct buf *file, size_t *head_len)
     newline = file->len > 0 ? memchr(file->data, '\n', file->len) : NULL;
     if (newline == NULL) {
         log_err("attempt=%s file=" ATTEMPT_DIR_OFFER ": cut off", text);
+        errno = EBADMSG;
         return NULL;
     }
     *head_len = (size_t)(newline - file->data);
@@ -213,6 +214,7 @@ attempt_dir_offer(int dir_fd, const char *text, struct offer *out)
     if (offer_decode(bytes + head_len + 1, file.len - head_len - 1, out, &fault) == 0)
         return 0;
     log_err("attempt=%s file=" ATTEMPT_DIR_OFFER ": %s", text, fault.text);
+    errno = EBADMSG;
     return -1;
 }
 

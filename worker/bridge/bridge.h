@@ -118,9 +118,11 @@ struct bridge {
         struct loop_timer *timer;
     } drain;
 
-    char note[200];          /* for heartbeats: why nothing is taken */
-    bool full;               /* the spool has no room */
-    bool leftover;           /* a closed attempt's directory could not be removed */
+    char note[200]; /* for heartbeats: why nothing is taken */
+    bool full;      /* the spool has no room */
+    bool leftover;  /* a closed attempt's directory could not be removed */
+    size_t
+        attempts_max; /* that may be here at once, those included whose events are on their way */
     int64_t unread_until_ns; /* when what could not be read is looked at again; 0 = all was */
     int64_t paused_until_ns; /* nothing could be started just now */
     struct loop_timer *tick;
@@ -202,6 +204,7 @@ void orders_tell_runner(struct bridge *b, const struct attempt *attempt, const c
 void orders_stop_runner(struct bridge *b, struct attempt *attempt);
 
 /* --- heartbeat.c --- */
+#define HEARTBEAT_HELD_MAX 4000 /* about half of what a message may hold */
 void heartbeat_init(struct bridge *b);
 void heartbeat_free(struct bridge *b);
 /* One was answered: the tables know this worker. */
@@ -289,15 +292,18 @@ void lost_found(struct bridge *b, struct attempt *attempt, const char *cause);
 /* It was found before; read what was said then.  false: it was not. */
 bool lost_recall(struct bridge *b, struct attempt *attempt);
 void lost_tell(struct bridge *b, struct attempt *attempt);
+/* Of one whose name is all that is left of it: a power cut took the rest. */
+void lost_tell_stranger(struct bridge *b, const struct attempt_name *name);
 
 /* --- adopt.c --- */
 /* Go on with what the spool holds. */
 int adopt_all(struct bridge *b) MUST_CHECK;
 /* Once more what could not be removed when its attempt was closed, and what could not be read. */
 void adopt_sweep(struct bridge *b);
-/* Is it in the spool, though nobody could read what it is?  Then it may be running: nobody may say that it is not. */
+/* Is it in the spool or below done/, though nobody could read what it is?  Then it may be running, or have run: nobody may
+ * say that it did not. */
 bool adopt_is_unread(const struct bridge *b, const struct attempt_name *name);
-/* Bring one from done/ back to be sent again.  NULL when there is none. */
+/* Bring one from done/ back to be sent again.  NULL: there is none, or it cannot be read; what never can be is told as lost. */
 struct attempt *adopt_done(struct bridge *b, const struct attempt_name *name);
 /* After a spawner died with a request: what became of it? */
 void adopt_started(struct bridge *b, struct attempt *attempt);

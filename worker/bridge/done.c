@@ -206,7 +206,8 @@ done_has(const struct spool *spool, const char *name)
     char path[IDENT_NAME_SIZE + sizeof ATTEMPT_DIR_OFFER + 1];
 
     snprintf(path, sizeof path, "%s/" ATTEMPT_DIR_OFFER, name);
-    return faccessat(spool->done_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    return faccessat(spool->done_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+           (errno != ENOENT && errno != ENOTDIR);
 }
 
 bool

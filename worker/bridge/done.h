@@ -52,7 +52,7 @@ void done_mark(struct done *done, const struct spool *spool, const char *name);
 void done_sync_marks(struct done *done, const struct spool *spool);
 bool done_is_marked(const struct spool *spool, const char *name);
 
-/* Is the journal of the attempt there? */
+/* Is the journal of the attempt there?  True when that cannot be known: what was not done would run again. */
 bool done_has(const struct spool *spool, const char *name);
 
 /* From now on no more than that may lie there.  Before the first call nothing may. */

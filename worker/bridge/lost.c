@@ -18,6 +18,7 @@
 #include "worker/bridge/bridge.h"
 #include "worker/runner/cgroup.h"
 
+#define OTHER_BOOT "other_boot"
 #define LOST_BYTES 256
 #define ENVIRON_BYTES (4u * 1024u * 1024u)
 #define ROUNDS 50
@@ -29,7 +30,7 @@ static const struct {
     const char *cause, *message;
 } causes[] = {
     {"runner_died", "its runner ended without telling how the program ended"},
-    {"other_boot", "the machine was restarted while it ran"},
+    {OTHER_BOOT, "the machine was restarted while it ran"},
     {"moved_spool", "its spool was copied or moved to another place"},
 };
 
@@ -162,6 +163,18 @@ lost_recall(struct bridge *b, struct attempt *a)
     a->lost_cause = known_cause(word);
     a->left_behind = left;
     return a->lost_cause != NULL;
+}
+
+void
+lost_tell_stranger(struct bridge *b, const struct attempt_name *name)
+{
+    CLEANUP(buf_free) struct buf data = {0};
+    char text[IDENT_NAME_SIZE];
+    uint32_t left = end_left_over(b, ident_name_text(name, text));
+
+    log_err("attempt=%s lost cause=" OTHER_BOOT ": what it was is not readable any more", text);
+    event_data_lost(&data, OTHER_BOOT, message_of(OTHER_BOOT), left);
+    notices_stranger(b, name, EVENT_LOST, &data);
 }
 
 void

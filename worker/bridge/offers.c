@@ -28,7 +28,8 @@ is_repeat(struct bridge *b, const struct offer *offer, const struct mq_delivery 
 {
     struct attempt *known = attempt_find(&b->attempts, &offer->name);
 
-    if (known == NULL && !is_done(b, &offer->name))
+    if (known == NULL && !is_done(b, &offer->name) &&
+        (b->unread_until_ns == 0 || !adopt_is_unread(b, &offer->name)))
         return false;
     if (known != NULL && known->tag == 0 &&
         (known->state == AT_WAITING || known->state == AT_CLAIMED)) {
