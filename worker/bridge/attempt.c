@@ -139,6 +139,16 @@ attempts_busy(const struct attempts *all)
            all->count[AT_RUNNING] + all->count[AT_CLOSING];
 }
 
+size_t
+attempts_count(const struct attempts *all)
+{
+    size_t n = 0;
+
+    for (int state = 0; state < AT_STATES; state++)
+        n += all->count[state];
+    return n;
+}
+
 bool
 attempts_is_only(const struct attempts *all, const struct attempt *a)
 {

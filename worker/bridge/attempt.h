@@ -63,7 +63,7 @@ struct attempt {
     /* Its directory. */
     bool prepared;  /* it lies ready for the grant */
     bool in_done;   /* below done/, being sent again */
-    bool tidy;      /* its end was read, and says that no process was left behind */
+    bool tidy;      /* its end was read, and says that no process of it is left */
     int journal_fd; /* -1 = not open */
     int watch;      /* inotify; -1 = none */
     struct attempt *next_watched;
@@ -99,6 +99,9 @@ void attempt_drop_offer(struct attempt *attempt);
 /* Slots taken: what waits, is claimed, starts or runs, and what is being refused: its
  * delivery is not acknowledged before that is told. */
 size_t attempts_busy(const struct attempts *all);
+
+/* All, those included whose last events are on their way. */
+size_t attempts_count(const struct attempts *all);
 
 /* No other is here, not even one whose last events are on their way. */
 bool attempts_is_only(const struct attempts *all, const struct attempt *attempt);

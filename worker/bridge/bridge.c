@@ -20,7 +20,8 @@
 
 #define TICK_MS 1000
 #define SPAWNER_WAIT_MS 30000
-#define FILES_PER_SLOT 4
+#define FILES_PER_ATTEMPT 2
+#define FILES_PER_SLOT (2 * FILES_PER_ATTEMPT)
 #define FILES_BESIDE 256
 
 /* Another worker's spawner may still serve what that worker asked: until it is gone the
@@ -38,18 +39,35 @@ wait_for_spawner(const struct spool *spool)
     return 0;
 }
 
-/* A journal and its watch for each slot, and as many again being sent. */
-static void
+/* A journal and its watch for each slot, and as many again being sent.  Programs inherit the limit, and some close all that it
+ * allows for: so it is made no higher. */
+static rlim_t
 raise_files(int64_t slots)
 {
     struct rlimit limit;
-    rlim_t want = (rlim_t)(slots * FILES_PER_SLOT + FILES_BESIDE);
+    rlim_t want = (rlim_t)(slots * FILES_PER_SLOT + FILES_BESIDE), had;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur >= want)
-        return;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
+        return want;
+    if (limit.rlim_cur >= want)
+        return limit.rlim_cur;
+    had = limit.rlim_cur;
     limit.rlim_cur = want < limit.rlim_max ? want : limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
-        log_warn("limit of open files: %m");
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+        return limit.rlim_cur;
+    log_warn("limit of open files: %m");
+    return had;
+}
+
+/* How many attempts may be here: each has its open files and its place in the heartbeat. */
+static size_t
+attempts_max(rlim_t files)
+{
+    rlim_t most = files > FILES_BESIDE ? (files - FILES_BESIDE) / FILES_PER_ATTEMPT : 0;
+
+    if (most > HEARTBEAT_HELD_MAX)
+        return HEARTBEAT_HELD_MAX;
+    return most > 0 ? (size_t)most : 1;
 }
 
 struct mq_config
@@ -188,7 +206,7 @@ bridge_open(struct bridge *b)
 
     if (open_groups(b) == -1)
         return EX_CONFIG;
-    raise_files(b->settings.slots);
+    b->attempts_max = attempts_max(raise_files(b->settings.slots));
     rc = spool_open(&b->spool, b->settings.spool);
     if (rc != 0)
         return rc == SPOOL_IN_USE ? SPOOL_IN_USE : EX_OSERR;

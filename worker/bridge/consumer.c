@@ -28,12 +28,14 @@ consumer_free_slots(const struct bridge *b)
 }
 
 /* Nothing before the first answer to a heartbeat: it does not come while another live worker
- * uses this id, whose offers would only be taken from it. */
+ * uses this id, whose offers would only be taken from it.  And nothing while too much is on its way that the broker does not
+ * take: each has an open file, and a place in the heartbeat. */
 bool
 consumer_wants_work(const struct bridge *b)
 {
-    return heartbeat_is_known(b) && !b->drain.draining && !b->full &&
-           clock_mono_ns() >= b->paused_until_ns && consumer_free_slots(b) > 0;
+    return heartbeat_is_known(b) && attempts_count(&b->attempts) < b->attempts_max &&
+           !b->drain.draining && !b->full && clock_mono_ns() >= b->paused_until_ns &&
+           consumer_free_slots(b) > 0;
 }
 
 /* -1: the connection is of no use any more (logged). */

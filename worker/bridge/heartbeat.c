@@ -13,8 +13,7 @@
 #include "proto/event_data.h"
 
 #define SOON_MS 10
-#define PATIENCE 3    /* periods without an answer before it is sent again */
-#define HELD_MAX 4000 /* about half of what a message may hold */
+#define PATIENCE 3 /* periods without an answer before it is sent again */
 
 static const char *
 held_as(const struct attempt *a)
@@ -39,10 +38,10 @@ held_as(const struct attempt *a)
 static struct event_held_attempt *
 list_held(struct bridge *b, int64_t number, size_t *n)
 {
-    struct event_held_attempt *held = mem_alloc(HELD_MAX * sizeof *held);
+    struct event_held_attempt *held = mem_alloc(HEARTBEAT_HELD_MAX * sizeof *held);
 
     *n = 0;
-    for (struct attempt *a = b->attempts.first; a != NULL && *n < HELD_MAX; a = a->next) {
+    for (struct attempt *a = b->attempts.first; a != NULL && *n < HEARTBEAT_HELD_MAX; a = a->next) {
         if (a->in_done)
             continue;
         held[*n].name = a->name;

@@ -73,6 +73,17 @@ ask(struct bridge *b, struct attempt *a, struct program_refusal *refusal)
     return spawner_send(b->launch.spawner, &request);
 }
 
+/* errno says why. */
+static void
+cannot_start(struct bridge *b, struct attempt *a, const char *what)
+{
+    char why[160];
+
+    snprintf(why, sizeof why, "%s: %s", what, strerror(errno));
+    pause_starts(b, why);
+    closing_decline(b, a, why);
+}
+
 /* Ask, or note that it must be asked later. */
 static void
 try_ask(struct bridge *b, struct attempt *a)
@@ -89,8 +100,10 @@ try_ask(struct bridge *b, struct attempt *a)
         return; /* after the next answer, or from the next spawner */
     if (errno == EINVAL)
         closing_refuse(b, a, refusal.cause, refusal.message);
-    else
+    else if (errno == E2BIG)
         closing_refuse(b, a, "spec_invalid", "arguments and environment are too long");
+    else
+        cannot_start(b, a, "no runner can be asked for");
 }
 
 void
@@ -103,13 +116,9 @@ launch_make_ahead(struct bridge *b)
 void
 launch_start(struct bridge *b, struct attempt *a)
 {
-    char why[160];
-
     attempt_set(&b->attempts, a, AT_STARTING);
     if (attempt_dir_take(&b->spool, &b->done, a) == -1) {
-        snprintf(why, sizeof why, "its directory cannot be made: %s", strerror(errno));
-        pause_starts(b, why);
-        closing_decline(b, a, why);
+        cannot_start(b, a, "its directory cannot be made");
         return;
     }
     try_ask(b, a);
@@ -132,7 +141,6 @@ started(struct bridge *b, const struct request_answer *answer)
 {
     struct attempt_name name;
     struct attempt *a;
-    char why[160];
 
     a = ident_name_parse(answer->dir, &name) == 0 ? attempt_find(&b->attempts, &name) : NULL;
     if (a == NULL || a->state != AT_STARTING) {
@@ -143,9 +151,8 @@ started(struct bridge *b, const struct request_answer *answer)
         adopt_started(b, a);
         return;
     }
-    snprintf(why, sizeof why, "no runner could be started: %s", strerror(answer->error));
-    pause_starts(b, why);
-    closing_decline(b, a, why);
+    errno = answer->error;
+    cannot_start(b, a, "no runner could be started");
 }
 
 static void restart_soon(struct bridge *b);

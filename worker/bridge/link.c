@@ -29,7 +29,6 @@ take_flight(struct link *l, const struct flight *flight, size_t bytes)
 
     l->free_flight = l->flights[i].next;
     l->flights[i] = *flight;
-    l->flights[i].used = true;
     l->flights[i].settled = l->flights[i].arrived = false;
     l->flights[i].next = -1;
     l->flights[i].taken_ns = clock_mono_ns();

@@ -28,7 +28,7 @@ enum flight_kind {
 
 struct flight {
     enum flight_kind kind;
-    bool used, settled, arrived;
+    bool settled, arrived;
     int next;  /* of the same stream, or of the free ones; -1 = none */
     int rider; /* FLIGHT_RECORD: of the next stream in the same message; -1 = none */
     int64_t taken_ns;

@@ -30,7 +30,10 @@ make(struct bridge *b)
 int64_t
 standing_make(struct bridge *b)
 {
-    return consumer_wants_work(b) ? make(b) : 0;
+    if (consumer_wants_work(b))
+        return make(b);
+    b->standing.open = false; /* a heartbeat without one takes the last one back */
+    return 0;
 }
 
 void
