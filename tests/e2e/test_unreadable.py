@@ -4,8 +4,11 @@ import json
 import os
 import signal
 import time
+import uuid
 
-from stack import runs_in, wait_for
+import pytest
+
+from stack import read, runs_in, wait_for
 
 STRANGER = "01890a5d-ac96-774b-bcce-b302099a8057.1.0123456789abcdef" # an attempt that nobody ever had
 
@@ -59,8 +62,21 @@ def test_an_offer_that_comes_again_for_what_cannot_be_read_is_not_needed(make_st
         assert [a["attempt"] for a in stack.attempts(operation)] == [1]
 
 
-def test_what_a_power_cut_has_taken_is_lost(one_worker):
-    """Nothing but the name is left: who waits for more would wait for ever."""
+def cut_off(attempt):
+    os.truncate(f"{attempt}/offer", 0)
+
+
+def without_journal(attempt):
+    """Of another boot: of this one it never began."""
+    offer = read(f"{attempt}/offer").split("\n", 1)[1]
+    with open(f"{attempt}/offer", "w", encoding="utf-8") as f:
+        f.write(f"{uuid.uuid4()}\n{offer}")
+    os.rename(f"{attempt}/journal", f"{attempt}/lost.journal")
+
+
+@pytest.mark.parametrize("take", [cut_off, without_journal])
+def test_what_a_power_cut_has_taken_is_lost(one_worker, take):
+    """Nothing but the name is left: who waits for more would wait for ever, and "it never began" would run it again."""
     stack = one_worker
     operation = stack.shell("echo started; sleep 600")
     wait_for(lambda: stack.output(operation) == b"started\n", what="the start")
@@ -70,12 +86,13 @@ def test_what_a_power_cut_has_taken_is_lost(one_worker):
     runner = next(p for p in map(int, filter(str.isdigit, os.listdir("/proc"))) if runs_in(p, f"{spool}/{attempt}"))
     os.kill(runner, signal.SIGKILL)
     wait_for(lambda: not runs_in(runner, f"{spool}/{attempt}"), what="the runner's end")
-    os.truncate(f"{spool}/{attempt}/offer", 0)
+    take(f"{spool}/{attempt}")
     stack.restart("worker-1")
     lost = wait_for(lambda: stack.sql("SELECT data ->> 'cause' AS cause FROM hler.events WHERE type = 'lost'"), what="its loss")
     assert [e["cause"] for e in lost] == ["other_boot"]
     stack.wait(operation, ["held"])
-    assert os.path.exists(f"{spool}/done/{attempt}/journal"), "for whoever wants to look"
+    assert stack.one("SELECT count(*) FROM hler.events WHERE type = 'declined'") == 0
+    assert os.path.exists(f"{spool}/done/{attempt}/offer"), "for whoever wants to look"
 
 
 def test_what_was_done_and_cannot_be_read_is_not_denied(one_worker):

@@ -114,7 +114,7 @@ end(struct fixture *f, bool tidy)
 {
     bool whole;
 
-    whole = spare_strip(&f->temp.spool, NAME, tidy);
+    whole = spare_strip(&f->temp.spool, NAME, tidy) == 1;
     expect_no_secret(f, NAME, ENVIRONMENT_VARS);
     assert_int_equal(look(f, NAME, ENVIRONMENT_SPEC).st_ino, 0);
     assert_int_equal(look(f, NAME, REQUEST_OUTPUTS).st_ino, 0);

@@ -130,7 +130,7 @@ adopt_started(struct bridge *b, struct attempt *a)
         attempt_drop_offer(a); /* the runner goes on; the next sweep tries again */
         return;
     }
-    if (a->journal_fd == -1 || is_empty(a)) {
+    if (a->journal_fd == -1 || (is_empty(a) && !is_of_before(b, a))) {
         sender_close(b, a);
         if (a->body == NULL)
             closing_decline(b, a, "its journal has gone");
@@ -160,6 +160,19 @@ adopt_without_offer(struct bridge *b, const char *text, bool is_cut)
     }
 }
 
+/* It has an offer and no journal. */
+static void
+without_journal(struct bridge *b, struct attempt *a)
+{
+    if (!is_of_before(b, a)) {
+        closing_decline(b, a, "the worker was stopped before it was started");
+        return;
+    }
+    lost_tell_stranger(b, &a->name); /* a power cut may have taken it */
+    done_move(&b->done, &b->spool, a->text, false);
+    attempt_free(&b->attempts, a);
+}
+
 static void
 adopt_one(struct bridge *b, const char *text)
 {
@@ -173,7 +186,7 @@ adopt_one(struct bridge *b, const char *text)
     a = attempt_new(&b->attempts, &offer, AT_STARTING);
     attempt_drop_offer(a);
     if (!has_journal(b, text)) {
-        closing_decline(b, a, "the worker was stopped before it was started");
+        without_journal(b, a);
         return;
     }
     log_info("attempt=%s found in the spool", text);

@@ -159,14 +159,19 @@ remove_first(struct done *done, const struct spool *spool, struct done_list *lis
     free(e);
 }
 
+/* 0: it is there, or has gone altogether.  -1: it is to be tried again. */
 static int
 move_now(struct done *done, const struct spool *spool, const char *name, bool tidy)
 {
-    bool whole = spare_strip(spool, name, tidy);
+    int whole = spare_strip(spool, name, tidy);
 
-    if (renameat(spool->dir_fd, name, spool->done_fd, name) == -1)
+    if (whole != -1 && renameat(spool->dir_fd, name, spool->done_fd, name) == 0) {
+        append(done, describe(spool, name, whole == 1));
+        return 0;
+    }
+    if (errno != ENOENT)
         return -1;
-    append(done, describe(spool, name, whole));
+    log_warn("attempt=%s: its directory has gone", name);
     return 0;
 }
 
@@ -195,7 +200,6 @@ done_move_late(struct done *done, const struct spool *spool)
             add(&done->late, e);
             continue;
         }
-        log_info("attempt=%s: moved to " SPOOL_DONE, e->name);
         free(e);
     }
 }

@@ -168,7 +168,7 @@ strip(DIR *dir, const char *name, bool tidy)
            (has == HAS_ALL || complete(dirfd(dir), has) == 0);
 }
 
-bool
+int
 spare_strip(const struct spool *spool, const char *name, bool tidy)
 {
     int fd = open_dir(spool->dir_fd, name);
@@ -176,9 +176,8 @@ spare_strip(const struct spool *spool, const char *name, bool tidy)
     bool whole;
 
     if (dir == NULL) {
-        log_warn("attempt=%s: cannot be opened: %m", name);
         file_cleanup_close(&fd);
-        return false;
+        return -1;
     }
     whole = strip(dir, name, tidy);
     (void)closedir(dir);

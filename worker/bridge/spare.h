@@ -17,8 +17,9 @@ int spare_new(const struct spool *spool, const char *name) MUST_CHECK;
 
 /* The attempt in this directory of the spool is over: take away all but what may be asked for (offer, journal, why it is
  * lost), since the rest may be large or secret.  tidy: no process of it is left, so what it did not touch may serve
- * again.  Returns whether the directory may: then it has all that a program is given.  Logs what cannot be removed. */
-bool spare_strip(const struct spool *spool, const char *name, bool tidy);
+ * again.  Returns 1 if the directory may (then it has all that a program is given), else 0, having logged what cannot
+ * be removed; -1 with errno: it cannot be opened, and all is left as it was. */
+int spare_strip(const struct spool *spool, const char *name, bool tidy) MUST_CHECK;
 
 /* Make what spare_strip() said may serve again, and lies below done/ by its old name, one like a new one.  Nothing was written to it since.  Returns its descriptor; or -1 with errno: it
  * lies where it was, or is removed. */
